@@ -1,0 +1,66 @@
+package api
+
+import "time"
+
+// State is everything the store holds, decoded, as of one revision. A State
+// is never changed after it was handed out: readers may keep it.
+//
+// A value that could not be decoded (truncated, or of a newer schema) leaves
+// the last good one in place and is named in Bad.
+type State struct {
+	// ClusterID and Revision say which store, and when.
+	ClusterID uint64
+	Revision  int64
+	// Synced is false until the store was read in full once. A State that is
+	// not synced and not from the cache is no information at all.
+	Synced bool
+	// FromCache says that the state was read from disk, not from the store.
+	FromCache bool
+	// Stale is why the state may be behind, such as a lost connection; nil
+	// while the store answers. StaleSince is when it began.
+	Stale      error
+	StaleSince time.Time
+	// Held is why the store is not believed: it was restored from a backup.
+	// The rest of the state is then from before.
+	Held error
+	// Bad lists keys whose newest value was refused, with the reason.
+	Bad map[string]error
+
+	Pools         map[string]*Pool
+	LoadBalancers map[string]*LoadBalancer
+	RealServers   map[string]*RealServer
+	Settings      *Settings // never nil: defaults when the site has none
+
+	Intents     map[string]*ServerIntent // by real server
+	StoreIntent *StoreIntent
+
+	LiveLBs         map[string]*Live
+	LiveRealServers map[string]*Live
+	LiveControllers map[string]*Live
+	// Leader is the name of the elected controller, or empty.
+	Leader string
+
+	Paths   map[string]*PathObservation   // by LB
+	Servers map[string]*ServerObservation // by real server
+
+	Plans   map[string]*Plan               // by pool
+	Applied map[string]map[string]*Applied // by pool, then LB
+}
+
+// Objects lists the configuration objects in the order of Kinds, then by name.
+func (s *State) Objects() []Object {
+	var all []Object
+	if s.Settings != nil && s.Settings.Name != "" {
+		all = append(all, s.Settings)
+	}
+	for _, n := range sortedKeys(s.LoadBalancers) {
+		all = append(all, s.LoadBalancers[n])
+	}
+	for _, n := range sortedKeys(s.RealServers) {
+		all = append(all, s.RealServers[n])
+	}
+	for _, n := range sortedKeys(s.Pools) {
+		all = append(all, s.Pools[n])
+	}
+	return all
+}
