@@ -1,0 +1,47 @@
+package api
+
+import (
+	"fmt"
+	"strings"
+)
+
+// FieldError says what is wrong with one field of one object, where, and
+// what to write instead.
+type FieldError struct {
+	// File and Line say where; they are zero for an object not from a file.
+	File string
+	Line int
+	// Object is the object's Key, empty while it is not known.
+	Object string
+	// Path is the key path, such as spec.neighbors[2].prefix.
+	Path string
+	// Problem says what is wrong.
+	Problem string
+	// Fix says what to write instead.
+	Fix string
+	// Warning marks what is suspicious but accepted.
+	Warning bool
+}
+
+// Error renders "file:line: Kind/name: path: problem; fix", without the parts
+// that are unknown.
+func (e *FieldError) Error() string {
+	var b strings.Builder
+	if e.File != "" {
+		b.WriteString(e.File)
+		if e.Line > 0 {
+			fmt.Fprintf(&b, ":%d", e.Line)
+		}
+		b.WriteString(": ")
+	}
+	for _, part := range []string{e.Object, e.Path} {
+		if part != "" {
+			b.WriteString(part + ": ")
+		}
+	}
+	b.WriteString(e.Problem)
+	if e.Fix != "" {
+		b.WriteString("; " + e.Fix)
+	}
+	return b.String()
+}
