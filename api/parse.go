@@ -2,13 +2,6 @@ package api
 
 import "errors"
 
-// Unmarshal reads what Marshal wrote: the strict JSON of one object. Defaults
-// are filled in, so that an object of an older version is complete; it is not
-// validated, so that a stricter version does not lose what the site runs on.
-func Unmarshal(data []byte) (Object, error) {
-	return nil, errors.ErrUnsupported
-}
-
 // Parse reads the configuration objects of a YAML (or JSON) text with any
 // number of documents. Each has its defaults and is valid in itself; what
 // concerns several is ValidateSite's. The error joins one *FieldError for

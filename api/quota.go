@@ -46,7 +46,8 @@ func (q Quota) MarshalJSON() ([]byte, error) {
 	return json.Marshal(q.N)
 }
 
-// UnmarshalJSON reads what MarshalJSON writes.
+// UnmarshalJSON reads what MarshalJSON writes. A plain 0 becomes 0%, which
+// means the same, so that it is not taken for a quota that was left out.
 func (q *Quota) UnmarshalJSON(data []byte) error {
 	text := strings.Trim(string(data), `"`)
 	digits, percent := strings.CutSuffix(text, "%")
@@ -54,6 +55,6 @@ func (q *Quota) UnmarshalJSON(data []byte) error {
 	if err != nil || n < 0 || percent && n > 100 {
 		return fmt.Errorf("%q is not a quota; write a number such as 2, or a share such as 50%%", text)
 	}
-	*q = Quota{N: n, Percent: percent}
+	*q = Quota{N: n, Percent: percent || n == 0}
 	return nil
 }
