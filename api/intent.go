@@ -1,6 +1,9 @@
 package api
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Mark says who wants something, since when, why, and until when.
 type Mark struct {
@@ -9,7 +12,14 @@ type Mark struct {
 	At     time.Time `json:"at"`
 	// Until ends the intent by itself; zero: it stays until it is taken back.
 	Until time.Time `json:"until,omitzero"`
+	// AcceptedRisks are the guards that were overridden on purpose. The
+	// planner reads them too: only a mark that accepts RiskEmptyPool may leave
+	// a pool without a serving member.
+	AcceptedRisks []Risk `json:"acceptedRisks,omitempty"`
 }
+
+// Accepts tells whether the mark overrides the guard of that name.
+func (m *Mark) Accepts(r Risk) bool { return m != nil && slices.Contains(m.AcceptedRisks, r) }
 
 // Active tells whether the mark is in force at now.
 func (m *Mark) Active(now time.Time) bool {

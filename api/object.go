@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -36,7 +37,14 @@ type Meta struct {
 	// is the generation that the author has seen, and applying over another
 	// one is refused.
 	Generation int64 `json:"generation,omitempty"`
+	// AcceptedRisks are the guards that were overridden when this generation
+	// was applied. The server sets them, and clears them with the next change
+	// of the spec; the planner holds a change back whose risk is not here.
+	AcceptedRisks []Risk `json:"acceptedRisks,omitempty"`
 }
+
+// Accepts tells whether this generation was applied in spite of the guard.
+func (m *Meta) Accepts(r Risk) bool { return slices.Contains(m.AcceptedRisks, r) }
 
 // Object is a configuration object: one of *Pool, *LoadBalancer, *RealServer,
 // *Settings.

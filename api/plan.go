@@ -55,6 +55,8 @@ type Destination struct {
 	// Weight is the effective weight: Nominal, or 0 when not serving.
 	Weight int         `json:"weight"`
 	State  ServerState `json:"state"`
+	// Since is when State last changed, by the leader's clock.
+	Since time.Time `json:"since,omitzero"`
 	// Reason says why the server is not serving.
 	Reason string `json:"reason,omitempty"`
 }
@@ -67,6 +69,9 @@ const (
 	ServerServing   ServerState = "serving"
 	ServerDepooled  ServerState = "depooled"
 	ServerUnhealthy ServerState = "unhealthy"
+	// ServerJoining was added to a running pool and has not been seen healthy
+	// yet: it waits at weight 0 and counts in no guard.
+	ServerJoining ServerState = "joining"
 	// ServerSuspect is unhealthy by what is measured, but kept in service
 	// because too many are at once (rule 7: correlated failure fails open).
 	ServerSuspect ServerState = "suspect"
