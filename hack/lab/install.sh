@@ -1,18 +1,20 @@
 #!/bin/bash
-# install.sh [lab] [bench] - installs the Debian packages that the lab (and the
-# benchmarks) need. Does nothing, quickly, when they are there. Needs root only
+# install.sh [lab] [bench] [unit] - installs the Debian packages that the lab, the
+# benchmarks and the race detector need. Does nothing, quickly, when they are there. Needs root only
 # when something is missing. Never leaves a daemon running on this machine.
 set -euo pipefail
 
 lab=(qemu-system-x86 bird2 ipvsadm iproute2 iptables busybox-static cpio kmod xz-utils procps)
 bench=(keepalived strace)
+unit=(gcc libc6-dev bird2)
 
 packages=()
 for group in "${@:-lab}"; do
   case $group in
     lab) packages+=("${lab[@]}") ;;
     bench) packages+=("${bench[@]}") ;;
-    *) echo "install.sh: group '$group' is not known; the groups are lab, bench" >&2; exit 2 ;;
+    unit) packages+=("${unit[@]}") ;;
+    *) echo "install.sh: group '$group' is not known; the groups are lab, bench, unit" >&2; exit 2 ;;
   esac
 done
 

@@ -40,9 +40,7 @@ fi
 mkdir -p "$LAB_OUT"
 LAB_OUT=$(cd "$LAB_OUT" && pwd)
 export LAB_OUT PEERAGE_LAB=1 PEERAGE_LAB_MODE=$mode
-control=$LAB_OUT/.lab
-rm -rf "$control"
-mkdir "$control"
+control=$(mktemp -d "$LAB_OUT/.lab.XXXXXX")
 tidy() {
   rm -rf "$control"
   [ -z "$made" ] || rmdir "$LAB_OUT" 2>/dev/null || true
@@ -80,7 +78,7 @@ esac
 qemu=(qemu-system-x86_64 "${accel[@]}" -M q35 -smp "${LAB_CPUS:-2}" -m "${LAB_MEMORY:-4096}"
   -nodefaults -no-user-config -display none -no-reboot -nic none
   -kernel "$cache/vmlinux" -initrd "$cache/initrd"
-  -append "console=ttyS0 quiet mitigations=off nokaslr no_timer_check tsc=reliable random.trust_cpu=on panic=-1 audit=0 lab.cache=$cache lab.out=$LAB_OUT lab.stage2=$here/guest/stage2.sh"
+  -append "console=ttyS0 quiet mitigations=off nokaslr no_timer_check tsc=reliable random.trust_cpu=on panic=-1 audit=0 lab.cache=$cache lab.out=$LAB_OUT lab.control=$control lab.stage2=$here/guest/stage2.sh"
   -chardev stdio,id=console,signal=off -serial chardev:console
   -device isa-debug-exit,iobase=0x501,iosize=0x02
   -fsdev local,id=host,path=/,security_model=none,readonly=on,multidevs=remap -device virtio-9p-pci,fsdev=host,mount_tag=host
