@@ -93,7 +93,7 @@ const markerAS = uint32(0xf0e1d2c3)
 
 var (
 	markerHop = netip.MustParseAddr("240.225.210.196")
-	marker6   = netip.MustParseAddr("fe80:f0e1:d2c3:b4a5:9687:7869:5a4b:3c2d")
+	marker6   = netip.MustParseAddr("fe80:1e0f:2d3c:4b5a:6978:8796:a5b4:c3d2")
 )
 
 var errSetTooLarge = errors.New("the attributes of a route set leave no room for a prefix in a message of 4,096 bytes")
