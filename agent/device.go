@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"github.com/peerage/peerage/agent/bird"
 	"github.com/peerage/peerage/api"
@@ -18,6 +19,8 @@ type Host struct {
 	ConnSync  ConnSync
 	Netfilter Netfilter
 	Speaker   Speaker
+	// Parameters are the kernel parameters that an LB needs.
+	Parameters func(api.ConnSync) map[string]string
 }
 
 // Table is the kernel's IPVS table, as far as it is ours.
@@ -29,6 +32,8 @@ type Table interface {
 	Set(ctx context.Context, desired []api.Table) (TableResult, error)
 	// Counters are the kernel's statistics by service and real server.
 	Counters(ctx context.Context) (map[netip.AddrPort]map[netip.Addr]api.ServerCounters, error)
+	// Remove deletes our services. The sessions that they carry end.
+	Remove(ctx context.Context) error
 }
 
 // TableResult is what Table.Set did.
@@ -37,6 +42,8 @@ type TableResult struct {
 	Changed int
 	// Ops renders them, one each, for the log.
 	Ops []string
+	// Reached is what the table holds afterwards.
+	Reached []api.Table
 }
 
 // Addresses are the VIPs as local addresses on a device of our own.
@@ -55,12 +62,23 @@ type Sysctls interface {
 
 // ConnSync are the kernel's connection synchronisation daemons.
 type ConnSync interface {
-	// Set runs master and backup on the interface under the id.
-	Set(ctx context.Context, iface string, id uint8) (changed bool, err error)
+	// Set runs master and backup as the configuration says.
+	Set(ctx context.Context, want SyncConfig) (changed bool, err error)
 	Remove(ctx context.Context) error
 }
 
+// SyncConfig says how this LB takes part in the connection synchronisation.
+type SyncConfig struct {
+	// Interface carries the multicast.
+	Interface string
+	// ID separates sites on one wire.
+	ID uint8
+	// HoldTimes of the sessions decide how long a quiet entry must live.
+	HoldTimes []time.Duration
+}
+
 // Netfilter are the packet filter's rules for the services, in own chains.
+// They are a net below: an LB announces without them.
 type Netfilter interface {
 	Set(ctx context.Context, services []netip.AddrPort) (changed bool, err error)
 	Remove(ctx context.Context) error
