@@ -23,6 +23,9 @@ func fill[T comparable](field *T, value T) {
 // Default implements Object.
 func (p *Pool) Default() {
 	s := &p.Spec
+	if s.RealServers == nil { // JSON null is no list
+		s.RealServers = []string{}
+	}
 	fill(&s.Port, defaultPort)
 	fill(&s.Scheduler, SchedulerMH)
 	fill(&s.Forwarding, ForwardingDSR)

@@ -45,3 +45,22 @@ func (e *FieldError) Error() string {
 	}
 	return b.String()
 }
+
+// FieldErrors lists every *FieldError in err, in order.
+func FieldErrors(err error) []*FieldError {
+	switch e := err.(type) { //nolint:errorlint // this is what takes the tree of errors apart
+	case nil:
+		return nil
+	case *FieldError:
+		return []*FieldError{e}
+	case interface{ Unwrap() []error }:
+		var all []*FieldError
+		for _, part := range e.Unwrap() {
+			all = append(all, FieldErrors(part)...)
+		}
+		return all
+	case interface{ Unwrap() error }:
+		return FieldErrors(e.Unwrap())
+	}
+	return nil
+}

@@ -54,7 +54,7 @@ type FabricPeer struct {
 	AS uint32 `json:"as"`
 	// BFD asks for RFC 5880 liveness detection. Default true.
 	BFD *bool `json:"bfd,omitempty"`
-	// HoldTime of the session. Default 90s.
+	// HoldTime of the session. Default 90s; 3s..65535s in whole seconds.
 	HoldTime Duration `json:"holdTime,omitempty"`
 	// MD5Secret names a file in the LB's secrets directory with the TCP-MD5 key.
 	MD5Secret string `json:"md5Secret,omitempty"`

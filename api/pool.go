@@ -107,7 +107,9 @@ type Guards struct {
 type Speaker struct {
 	// LocalAS is the AS number that customers peer with. Required.
 	LocalAS uint32 `json:"localAS"`
-	// HoldTime is offered in the OPEN. Default 90s; 0 or 3s..65535s.
+	// HoldTime is offered in the OPEN. Default 90s; 3s..65535s in whole
+	// seconds. RFC 4271's 0 is refused: without keepalives a session is
+	// silent, and the load balancers' connection tables forget it.
 	HoldTime Duration `json:"holdTime,omitempty"`
 	// Neighbors are the customers' routers. A session whose source is in none
 	// of the prefixes is refused; the longest prefix decides.

@@ -112,4 +112,3 @@ func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(hidden) }
 
 // MarshalText implements encoding.TextMarshaler.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
-
