@@ -1,0 +1,177 @@
+package lab
+
+import (
+	"bufio"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Holder tells which real server holds each customer's session: the customers
+// of every established connection to port 179, as the real servers' kernels
+// have them. The value of a customer with connections on several servers lists
+// them all, joined by "+".
+func (l *Lab) Holders() (map[string]string, error) {
+	byAddr := make(map[netip.Addr]string)
+	for _, n := range l.Topology.CustomerNodes() {
+		byAddr[n.Data[0].Addr()] = n.Name
+	}
+	holders := make(map[string]string)
+	for _, n := range l.Topology.RealServerNodes() {
+		peers, err := establishedPeers(n.Name, 179)
+		if err != nil {
+			return nil, err
+		}
+		for _, addr := range peers {
+			customer, ok := byAddr[addr]
+			if !ok {
+				continue // a probe
+			}
+			if other := holders[customer]; other != "" {
+				holders[customer] = other + "+" + n.Name
+			} else {
+				holders[customer] = n.Name
+			}
+		}
+	}
+	return holders, nil
+}
+
+// establishedPeers lists the far ends of established connections to a local
+// port of a node.
+func establishedPeers(node string, port uint16) ([]netip.Addr, error) {
+	var peers []netip.Addr
+	err := In(node, func() error {
+		for _, file := range []string{"tcp", "tcp6"} {
+			f, err := os.Open("/proc/thread-self/net/" + file)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			for sc := bufio.NewScanner(f); sc.Scan(); {
+				if peer, ok := establishedPeer(sc.Text(), port); ok {
+					peers = append(peers, peer)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return peers, nil
+}
+
+// establishedPeer reads a line of /proc/net/tcp or tcp6: the far end, when the
+// connection is established (state 01) and its local port is the one asked for.
+func establishedPeer(line string, port uint16) (netip.Addr, bool) {
+	f := strings.Fields(line)
+	if len(f) < 4 || f[3] != "01" || !strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) {
+		return netip.Addr{}, false
+	}
+	text, _, _ := strings.Cut(f[2], ":")
+	raw, err := hex.DecodeString(text)
+	if err != nil || len(raw)%4 != 0 {
+		return netip.Addr{}, false
+	}
+	for i := 0; i < len(raw); i += 4 { // words of the host's order, little-endian
+		slices.Reverse(raw[i : i+4])
+	}
+	addr, ok := netip.AddrFromSlice(raw)
+	return addr.Unmap(), ok
+}
+
+// Table is the IPVS table of an LB as `ipvsadm -Sn` prints it, without the
+// anchor services of the agent (port 0 and firewall marks), which carry none.
+func (l *Lab) Table(lb string) (string, error) {
+	out, err := l.Output(lb, "ipvsadm", "-Sn")
+	if err != nil {
+		return "", err
+	}
+	return FilterTable(string(out), l.Topology.Pool.VIPs), nil
+}
+
+// FilterTable keeps the lines of an ipvsadm -Sn dump that are of the VIPs.
+func FilterTable(dump string, vips []netip.Addr) string {
+	var b strings.Builder
+	for line := range strings.Lines(dump) {
+		f := strings.Fields(line)
+		if len(f) < 3 {
+			continue
+		}
+		service, err := netip.ParseAddrPort(f[2])
+		if err == nil && slices.Contains(vips, service.Addr()) {
+			b.WriteString(strings.Join(f, " ") + "\n")
+		}
+	}
+	return b.String()
+}
+
+// Weights are the weights of a real server in a table, one a VIP, in the order
+// of the table.
+func Weights(table string, n Node) []int {
+	var weights []int
+	for line := range strings.Lines(table) {
+		f := strings.Fields(line)
+		for i, word := range f {
+			if word != "-r" || i+1 == len(f) {
+				continue
+			}
+			dest, err := netip.ParseAddrPort(f[i+1])
+			if err != nil || dest.Addr() != n.Addr(dest.Addr().Is4()) {
+				continue
+			}
+			if w := slices.Index(f, "-w"); w >= 0 && w+1 < len(f) {
+				if v, err := strconv.Atoi(f[w+1]); err == nil {
+					weights = append(weights, v)
+				}
+			}
+		}
+	}
+	return weights
+}
+
+// NextHops lists the LBs that the fabric router's kernel sends a VIP to.
+func (l *Lab) NextHops(vip netip.Addr) ([]string, error) {
+	flag := "-6"
+	if vip.Is4() {
+		flag = "-4"
+	}
+	out, err := l.Output(Router, "ip", flag, "route", "show", vip.String())
+	if err != nil {
+		return nil, err
+	}
+	f := strings.Fields(string(out))
+	var lbs []string
+	for i, word := range f {
+		if word != "via" || i+1 == len(f) {
+			continue
+		}
+		for _, n := range l.Topology.LBNodes() {
+			if n.Addr(vip.Is4()).String() == f[i+1] {
+				lbs = append(lbs, n.Name)
+			}
+		}
+	}
+	slices.Sort(lbs)
+	return lbs, nil
+}
+
+// Output runs a command inside a node and returns what it prints.
+func (l *Lab) Output(node, command string, args ...string) ([]byte, error) {
+	var out []byte
+	err := In(node, func() error {
+		var err error
+		out, err = exec.Command(command, args...).CombinedOutput()
+		return err
+	})
+	if err != nil {
+		return out, fmt.Errorf("%s: %s %s: %w: %s", node, command, strings.Join(args, " "), err, out)
+	}
+	return out, nil
+}

@@ -1,0 +1,82 @@
+package lab
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Process names.
+const (
+	ProcEtcd       = "etcd"
+	ProcController = "controller"
+	ProcAgent      = "agent"
+	ProcServer     = "realserver"
+	ProcBIRD       = "bird"
+)
+
+// Processes lists the programs of a node in the order in which they start.
+// Bin is the folder of the compiled programs.
+func (t Topology) Processes(n Node, bin string) []Process {
+	common := func(program string, more ...string) []string {
+		return append([]string{
+			bin + "/" + program,
+			"--name=" + n.Name, "--etcd=" + t.EtcdEndpoint(), "--state-dir=" + n.File("state"),
+			"--log-level=debug", "--metrics-listen=127.0.0.1:9100",
+		}, more...)
+	}
+	switch n.Role {
+	case RoleStore:
+		return []Process{{Name: ProcEtcd, Argv: []string{
+			bin + "/etcd", "--name=store", "--data-dir=" + n.File("data"), "--log-level=warn",
+			"--listen-client-urls=" + t.EtcdEndpoint(), "--advertise-client-urls=" + t.EtcdEndpoint(),
+			"--listen-peer-urls=http://127.0.0.1:2380", "--initial-advertise-peer-urls=http://127.0.0.1:2380",
+			"--initial-cluster=store=http://127.0.0.1:2380",
+			// One member, on a machine that is slow at times.
+			"--heartbeat-interval=500", "--election-timeout=2500",
+		}}}
+	case RoleController:
+		listen := n.Mgmt.Addr().String() + ":8080"
+		return []Process{{Name: ProcController, Argv: common("peerage-controller", "--listen="+listen, "--advertise=http://"+listen)}}
+	case RoleRouter, RoleCustomer:
+		return []Process{bird(n)}
+	case RoleLB:
+		return []Process{bird(n), {Name: ProcAgent, BootID: true, Argv: common("peerage-agent",
+			"--bird-socket="+n.File("bird.ctl"), "--bird-include="+n.File("peerage.conf"), "--secrets-dir="+n.File("secrets"))}}
+	case RoleRealServer:
+		return []Process{
+			{Name: ProcServer, BootID: true, Argv: common("peerage-realserver",
+				"--bird-socket="+n.File("bird.ctl"), "--bird-config="+n.File("bird.conf"), "--bird-pid="+n.File("bird.pid"),
+				"--bird-binary=/usr/sbin/bird", "--secrets-dir="+n.File("secrets"))},
+			// The speaker is started by peerage-realserver and outlives it.
+			{Name: ProcBIRD, PIDFile: n.File("bird.pid")},
+		}
+	}
+	return nil
+}
+
+// bird runs BIRD in the foreground. Where it speaks BFD it runs with real-time
+// priority, as BFD must not wait for a busy machine.
+func bird(n Node) Process {
+	argv := []string{"/usr/sbin/bird", "-f", "-c", n.File("bird.conf"), "-s", n.File("bird.ctl")}
+	if n.Role == RoleRouter || n.Role == RoleLB {
+		argv = append([]string{"/usr/bin/chrt", "-f", "50"}, argv...)
+	}
+	return Process{Name: ProcBIRD, Argv: argv}
+}
+
+// Process finds a process by "node/process", as in "lb-1/agent".
+func (t Topology) Process(name, bin string) (Node, Process, error) {
+	node, proc, _ := strings.Cut(name, "/")
+	n, err := t.Node(node)
+	if err != nil {
+		return Node{}, Process{}, err
+	}
+	var names []string
+	for _, p := range t.Processes(n, bin) {
+		if p.Name == proc {
+			return n, p, nil
+		}
+		names = append(names, n.Name+"/"+p.Name)
+	}
+	return Node{}, Process{}, fmt.Errorf("no process is named %q; node %s has %s", name, n.Name, strings.Join(names, ", "))
+}
