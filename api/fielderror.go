@@ -9,18 +9,18 @@ import (
 // what to write instead.
 type FieldError struct {
 	// File and Line say where; they are zero for an object not from a file.
-	File string
-	Line int
+	File string `json:"file,omitempty"`
+	Line int    `json:"line,omitempty"`
 	// Object is the object's Key, empty while it is not known.
-	Object string
+	Object string `json:"object,omitempty"`
 	// Path is the key path, such as spec.neighbors[2].prefix.
-	Path string
+	Path string `json:"path,omitempty"`
 	// Problem says what is wrong.
-	Problem string
+	Problem string `json:"problem"`
 	// Fix says what to write instead.
-	Fix string
+	Fix string `json:"fix,omitempty"`
 	// Warning marks what is suspicious but accepted.
-	Warning bool
+	Warning bool `json:"warning,omitempty"`
 }
 
 // Error renders "file:line: Kind/name: path: problem; fix", without the parts
