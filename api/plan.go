@@ -150,10 +150,15 @@ func (t Table) String() string {
 }
 
 func forwardingFlag(f Forwarding) string {
-	if f == ForwardingDSR {
+	switch f {
+	case ForwardingDSR:
 		return "-g"
+	case ForwardingIPIP:
+		return "-i"
+	case ForwardingGUE:
+		return "-i --tun-type gue"
 	}
-	return "-i"
+	return fmt.Sprintf("--forwarding %q", string(f)) // a kernel may hold what we never write
 }
 
 // Fingerprint identifies the tables of one pool: two LBs with the same

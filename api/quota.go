@@ -49,10 +49,13 @@ func (q Quota) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads what MarshalJSON writes. A plain 0 becomes 0%, which
 // means the same, so that it is not taken for a quota that was left out.
 func (q *Quota) UnmarshalJSON(data []byte) error {
-	text := strings.Trim(string(data), `"`)
+	text := string(data)
+	if len(text) > 1 && text[0] == '"' {
+		text = text[1 : len(text)-1]
+	}
 	digits, percent := strings.CutSuffix(text, "%")
 	n, err := strconv.Atoi(digits)
-	if err != nil || n < 0 || percent && n > 100 {
+	if err != nil || strconv.Itoa(n) != digits || n < 0 || percent && n > 100 {
 		return fmt.Errorf("%q is not a quota; write a number such as 2, or a share such as 50%%", text)
 	}
 	*q = Quota{N: n, Percent: percent || n == 0}

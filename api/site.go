@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // ValidateSite reports every violation between objects that are each valid:
@@ -207,12 +208,18 @@ func (s *site) balancers(r *report, p *Pool) {
 	}
 }
 
+// unknownName suggests the name that differs in case and hyphens only: names
+// with another number are other machines.
 func unknownName(name string, known []string) string {
-	if near := nearest(name, known); near != "" {
-		return "write " + near + ", or apply the missing object too"
+	for _, k := range known {
+		if plain(k) == plain(name) {
+			return "write " + k
+		}
 	}
 	return "apply that object too, or take the name out"
 }
+
+func plain(name string) string { return strings.ToLower(strings.ReplaceAll(name, "-", "")) }
 
 // sharedServers reports pools whose speakers cannot be one process: a real
 // server hosts one speaker, with one AS number.

@@ -6,7 +6,7 @@ import (
 
 // nearest is the known word that a misspelt one most likely means, or empty.
 func nearest(word string, known []string) string {
-	best, distance := "", len(word)/3+2
+	best, distance := "", len(word)/4+2
 	for _, k := range known {
 		if strings.EqualFold(k, word) {
 			return k

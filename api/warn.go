@@ -38,7 +38,7 @@ func (s *site) warnPool(r *report, p *Pool) {
 		r.on(p).add("spec.realServers", "the pool has no members, and refuses every session", "name its real servers")
 	}
 	if healthy := p.Spec.Guards.MinHealthy.Count(members); members > 0 && healthy >= members {
-		r.on(p).add("spec.guards.minHealthy", fmt.Sprintf("%v of %d members leaves none to take out for maintenance", p.Spec.Guards.MinHealthy, members), fmt.Sprintf("write at most %d", members-1))
+		r.on(p).add("spec.guards.minHealthy", fmt.Sprintf("%v keeps every one of %d in service, and none can be taken out for maintenance", p.Spec.Guards.MinHealthy, members), "write a smaller one, or add members")
 	}
 	if len(s.carriers(p)) == 0 {
 		r.on(p).add("spec.loadBalancers", "there is no load balancer to carry the pool", "apply one")
