@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // report collects the violations of one object.
@@ -198,8 +201,13 @@ func (r *report) meta(m *Meta) {
 	const most, longest = 64, 256
 	r.count("metadata.labels", len(m.Labels), 0, most)
 	for _, k := range sortedKeys(m.Labels) {
-		if k == "" || len(k) > 63 || len(m.Labels[k]) > longest {
-			r.add("metadata.labels."+clip(k), "the label is too long, or has no name", fmt.Sprintf("write a name of 1..63 bytes and a value of at most %d", longest))
+		if k == "" || len(k) > 63 || len(m.Labels[k]) > longest || !printable(k) || !printable(m.Labels[k]) {
+			r.add("metadata.labels."+clip(k), "the label has no name, is too long, or is not printable", fmt.Sprintf("write a name of 1..63 bytes and a value of at most %d", longest))
 		}
 	}
+}
+
+// printable keeps what terminals and YAML do not show out of what is shown.
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) })
 }
