@@ -89,7 +89,7 @@ func (t Topology) customerConfig(n Node) string {
 debug protocols { states, events };
 router id %s;
 protocol device {}
-protocol static routes {
+protocol static own {
 	%s;
 	route %s blackhole;
 	route %s blackhole;

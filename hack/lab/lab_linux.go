@@ -119,14 +119,14 @@ func (l *Lab) Up(ctx context.Context) error {
 		return err
 	}
 	l.report("store and fabric router")
-	if err := l.StartNodes(t.StoreNode(), t.RouterNode()); err != nil {
+	if err := l.StartNodes(ctx, t.StoreNode(), t.RouterNode()); err != nil {
 		return err
 	}
 	if err := l.waitPort(ctx, strings.TrimPrefix(t.EtcdEndpoint(), "http://")); err != nil {
 		return err
 	}
 	l.report("%d controllers", t.Controllers)
-	if err := l.StartNodes(t.ControllerNodes()...); err != nil {
+	if err := l.StartNodes(ctx, t.ControllerNodes()...); err != nil {
 		return err
 	}
 	for _, n := range t.ControllerNodes() {
@@ -139,11 +139,11 @@ func (l *Lab) Up(ctx context.Context) error {
 		return err
 	}
 	l.report("%d load balancers, %d real servers", t.LoadBalancers, t.RealServers)
-	if err := l.StartNodes(append(t.LBNodes(), t.RealServerNodes()...)...); err != nil {
+	if err := l.StartNodes(ctx, append(t.LBNodes(), t.RealServerNodes()...)...); err != nil {
 		return err
 	}
 	l.report("%d customers", len(t.CustomerNodes()))
-	return l.StartNodes(t.CustomerNodes()...)
+	return l.StartNodes(ctx, t.CustomerNodes()...)
 }
 
 // apply hands the site's configuration in. A controller that has just started
@@ -187,7 +187,7 @@ func (l *Lab) waitPort(ctx context.Context, addr string) error {
 }
 
 // StartNodes starts every program of the nodes.
-func (l *Lab) StartNodes(nodes ...Node) error {
+func (l *Lab) StartNodes(ctx context.Context, nodes ...Node) error {
 	var g errgroup.Group
 	g.SetLimit(parallel)
 	for _, n := range nodes {
@@ -196,7 +196,7 @@ func (l *Lab) StartNodes(nodes ...Node) error {
 				if len(p.Argv) == 0 {
 					continue
 				}
-				if err := l.children.start(n, p); err != nil {
+				if err := l.children.start(ctx, n, p); err != nil {
 					return err
 				}
 			}
@@ -207,7 +207,7 @@ func (l *Lab) StartNodes(nodes ...Node) error {
 }
 
 // Start starts one program, named as in "lb-1/agent".
-func (l *Lab) Start(name string) error {
+func (l *Lab) Start(ctx context.Context, name string) error {
 	n, p, err := l.Topology.Process(name, l.Bin)
 	if err != nil {
 		return err
@@ -215,7 +215,7 @@ func (l *Lab) Start(name string) error {
 	if len(p.Argv) == 0 {
 		return fmt.Errorf("%s is started by another program of its node", name)
 	}
-	return l.children.start(n, p)
+	return l.children.start(ctx, n, p)
 }
 
 // Signal sends a signal to one program and, unless it is one that a program
@@ -231,7 +231,7 @@ func (l *Lab) Signal(ctx context.Context, name string, sig syscall.Signal) error
 
 // Kill is a power cut: the node's links go dark, its processes are gone without
 // a goodbye, its kernel forgets everything. Its disk stays.
-func (l *Lab) Kill(name string) error {
+func (l *Lab) Kill(ctx context.Context, name string) error {
 	n, err := l.Topology.Node(name)
 	if err != nil {
 		return err
@@ -246,7 +246,7 @@ func (l *Lab) Kill(name string) error {
 	for _, pid := range pids {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if err := poll(ctx, 10*time.Millisecond, func() bool {
 		left, err := netnsPIDs(n.Name)
@@ -264,7 +264,7 @@ func (l *Lab) Kill(name string) error {
 
 // Boot starts a node that was killed: an empty kernel, a new boot id, the disk
 // as it was.
-func (l *Lab) Boot(name string) error {
+func (l *Lab) Boot(ctx context.Context, name string) error {
 	n, err := l.Topology.Node(name)
 	if err != nil {
 		return err
@@ -272,7 +272,7 @@ func (l *Lab) Boot(name string) error {
 	if err := l.plug(n); err != nil {
 		return err
 	}
-	return l.StartNodes(n)
+	return l.StartNodes(ctx, n)
 }
 
 // Cut takes all links of a node down, or up again.

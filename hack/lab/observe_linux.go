@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// Holder tells which real server holds each customer's session: the customers
+// Holders tells which real server holds each customer's session: the customers
 // of every established connection to port 179, as the real servers' kernels
 // have them. The value of a customer with connections on several servers lists
 // them all, joined by "+".

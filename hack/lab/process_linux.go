@@ -27,6 +27,8 @@ type Process struct {
 	// PIDFile is where the process id is found; default NAME.pid in the
 	// node's folder.
 	PIDFile string
+	// Ready is a file that the process makes when it is ready, if it makes one.
+	Ready string
 	// BootID gives the process the node's own boot id in place of the kernel's.
 	BootID bool
 }
@@ -73,7 +75,7 @@ type children struct{ wg sync.WaitGroup }
 
 // start starts a process of a node: in its namespace, output appended to
 // NAME.log in its folder, detached from the terminal.
-func (c *children) start(n Node, p Process) error {
+func (c *children) start(ctx context.Context, n Node, p Process) error {
 	if pid := PID(n, p); pid != 0 {
 		return fmt.Errorf("%s/%s runs already, as process %d", n.Name, p.Name, pid)
 	}
@@ -82,6 +84,9 @@ func (c *children) start(n Node, p Process) error {
 		return err
 	}
 	defer log.Close()
+	if p.Ready != "" {
+		_ = os.Remove(p.Ready) // of a process that was killed
+	}
 	argv := p.Argv
 	if p.BootID {
 		script := `mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"`
@@ -99,7 +104,39 @@ func (c *children) start(n Node, p Process) error {
 		return fmt.Errorf("start %s/%s: %w", n.Name, p.Name, err)
 	}
 	c.wg.Go(func() { _ = cmd.Wait() })
-	return os.WriteFile(p.pidFile(n), []byte(strconv.Itoa(cmd.Process.Pid)+"\n"), 0o644)
+	if err := os.WriteFile(p.pidFile(n), []byte(strconv.Itoa(cmd.Process.Pid)+"\n"), 0o644); err != nil {
+		return err
+	}
+	return p.ready(ctx, n)
+}
+
+// ready waits for a process that was started.
+func (p Process) ready(ctx context.Context, n Node) error {
+	if p.Ready == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	ended := false
+	err := poll(ctx, 20*time.Millisecond, func() bool {
+		ended = PID(n, p) == 0
+		_, err := os.Stat(p.Ready)
+		return err == nil || ended
+	})
+	if ended {
+		err = errors.New("it ended at once")
+	}
+	if err != nil {
+		text, _ := os.ReadFile(n.File(p.Name + ".log"))
+		return fmt.Errorf("start %s/%s: %w: %s", n.Name, p.Name, err, tail(string(text), 5))
+	}
+	return nil
+}
+
+// tail is the last lines of a text.
+func tail(text string, lines int) string {
+	all := strings.SplitAfter(strings.TrimRight(text, "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "")
 }
 
 // signal sends a signal to a process of a node and waits until it is gone,

@@ -61,7 +61,7 @@ func bird(n Node) Process {
 	if n.Role == RoleRouter || n.Role == RoleLB {
 		argv = append([]string{"/usr/bin/chrt", "-f", "50"}, argv...)
 	}
-	return Process{Name: ProcBIRD, Argv: argv}
+	return Process{Name: ProcBIRD, Argv: argv, Ready: n.File("bird.ctl")}
 }
 
 // Process finds a process by "node/process", as in "lb-1/agent".

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -44,17 +46,17 @@ func command(out io.Writer) *cobra.Command {
 			return run(l, cmd, args[0])
 		}})
 	}
-	one("kill NODE", "cut a node's power", func(l *lab.Lab, _ *cobra.Command, name string) error { return l.Kill(name) })
-	one("boot NODE", "start a node that was killed", func(l *lab.Lab, _ *cobra.Command, name string) error { return l.Boot(name) })
-	one("reboot NODE", "kill and boot", func(l *lab.Lab, _ *cobra.Command, name string) error {
-		if err := l.Kill(name); err != nil {
+	one("kill NODE", "cut a node's power", func(l *lab.Lab, cmd *cobra.Command, name string) error { return l.Kill(cmd.Context(), name) })
+	one("boot NODE", "start a node that was killed", func(l *lab.Lab, cmd *cobra.Command, name string) error { return l.Boot(cmd.Context(), name) })
+	one("reboot NODE", "kill and boot", func(l *lab.Lab, cmd *cobra.Command, name string) error {
+		if err := l.Kill(cmd.Context(), name); err != nil {
 			return err
 		}
-		return l.Boot(name)
+		return l.Boot(cmd.Context(), name)
 	})
 	one("cut NODE", "take a node's cables out", func(l *lab.Lab, _ *cobra.Command, name string) error { return l.Cut(name, true) })
 	one("plug NODE", "put a node's cables back", func(l *lab.Lab, _ *cobra.Command, name string) error { return l.Cut(name, false) })
-	one("start NODE/PROGRAM", "start a program", func(l *lab.Lab, _ *cobra.Command, name string) error { return l.Start(name) })
+	one("start NODE/PROGRAM", "start a program", func(l *lab.Lab, cmd *cobra.Command, name string) error { return l.Start(cmd.Context(), name) })
 	for _, s := range []struct {
 		verb, short string
 		sig         syscall.Signal

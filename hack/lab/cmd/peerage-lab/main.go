@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command peerage-lab builds a site out of network namespaces and plays with
 // it. It runs inside the lab: see docs/lab.md.
 package main
