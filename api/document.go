@@ -123,7 +123,7 @@ func (w *walker) kind(root, n *yaml.Node) Object {
 	if n.Kind == yaml.ScalarNode && err == nil {
 		return o
 	}
-	if near := nearest(n.Value, texts(Kinds())); near != "" {
+	if near := Nearest(n.Value, texts(Kinds())); near != "" {
 		fix = "write " + near
 	}
 	w.fail(n, "kind", quote(n)+" is not a kind that is known", fix)

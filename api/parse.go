@@ -57,7 +57,7 @@ func parse(name string, data []byte) ([]*document, []error) {
 			break
 		}
 		if err != nil {
-			errs = append(errs, syntaxError(name, err))
+			errs = append(errs, YAMLError(name, err))
 			break
 		}
 		doc, failed := decode(name, &root)
@@ -109,7 +109,9 @@ var yamlLine = regexp.MustCompile(`^line (\d+): `)
 // its scanner.
 var parserError = regexp.MustCompile(`did not find expected ('-' indicator|key|',' or|<|node content)`)
 
-func syntaxError(name string, err error) error {
+// YAMLError renders an error of the YAML library as a *FieldError: with file,
+// line and a way out.
+func YAMLError(name string, err error) error {
 	text := strings.ToValidUTF8(strings.TrimPrefix(err.Error(), "yaml: "), "")
 	e := &FieldError{File: name, Line: 1} // the library leaves the first line out
 	if m := yamlLine.FindStringSubmatch(text); m != nil {

@@ -4,8 +4,8 @@ import (
 	"strings"
 )
 
-// nearest is the known word that a misspelt one most likely means, or empty.
-func nearest(word string, known []string) string {
+// Nearest is the known word that a misspelt one most likely means, or empty.
+func Nearest(word string, known []string) string {
 	best, distance := "", len(word)/4+2
 	for _, k := range known {
 		if strings.EqualFold(k, word) {

@@ -166,7 +166,7 @@ func (w *walker) mapping(n *yaml.Node, path string, t reflect.Type) map[string]*
 
 func (w *walker) unknown(key *yaml.Node, path string, known []string) {
 	fix := "the keys here are " + join(known)
-	if near := nearest(key.Value, known); near != "" {
+	if near := Nearest(key.Value, known); near != "" {
 		fix = "write " + near
 		w.bad = append(w.bad, dot(path, near)) // it is not missing but misspelt
 	}
