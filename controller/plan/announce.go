@@ -1,6 +1,9 @@
 package plan
 
 import (
+	"net/netip"
+	"slices"
+
 	"github.com/peerage/peerage/api"
 )
 
@@ -37,12 +40,22 @@ func (p *planner) withdrawn(lb string) string {
 	return ""
 }
 
+// announced is what the plan before says of one VIP on one load balancer.
+func (p *planner) announced(lb string, vip netip.Addr) bool {
+	if p.prev == nil {
+		return true
+	}
+	return !slices.ContainsFunc(p.prev.Announcements, func(a api.Announcement) bool {
+		return a.LB == lb && a.VIP == vip && !a.Announce
+	})
+}
+
 // covered tells whether another load balancer announces the VIP, so that a sick
 // one can go: one that is live and not sick itself, and that has BIRD's word for
 // the announcement. To withdraw, it must also run the newest plan; to stay
 // withdrawn it need not, since the withdrawal itself made a newer one.
 func (p *planner) covered(s shape, h health, a api.Announcement) bool {
-	stays := p.withdrawn(a.LB) != ""
+	stays := !p.announced(a.LB, a.VIP)
 	for _, c := range s.carriers {
 		applied := p.State.Applied[p.name][c.lb]
 		if c.lb == a.LB || h.sick[c.lb] != "" || p.State.LiveLBs[c.lb] == nil || applied == nil {

@@ -228,7 +228,10 @@ gen 1: rs-1=1/1 rs-2=1/1`},
 		}},
 		{"an unreadable intent is not the same as none", 2, 1, []step{
 			{"depooled", func(s *site) { s.depool("rs-1") }, `gen 1: rs-1=0/1(depooled) rs-2=1/1`},
-			{"unreadable", func(s *site) { s.undo("rs-1"); s.Bad["/peerage/v1/intent/realservers/rs-1"] = errors.New("unexpected end") },
+			{"unreadable", func(s *site) {
+				s.undo("rs-1")
+				s.Bad["/peerage/v1/intent/realservers/rs-1"] = errors.New("unexpected end")
+			},
 				`gen 2: rs-1=0/1(depooled) rs-2=1/1`},
 		}},
 		{"a pool that is deleted, a site that is wiped, a pool that returns", 2, 1, []step{

@@ -19,8 +19,10 @@ func (p *planner) guarded(s shape, missing []string) shape {
 	if p.prev == nil {
 		return s
 	}
-	p.guardEmpty(s)
-	p.guardShrink(s)
+	if len(missing) == 0 {
+		p.guardEmpty(s)
+		p.guardShrink(s)
+	}
 	if len(p.holds) == before || p.anyConfig {
 		return s
 	}

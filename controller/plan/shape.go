@@ -63,7 +63,7 @@ func (p *planner) desired() (s shape, missing []string) {
 // desiredMembers are the configured members in canonical order.
 func (p *planner) desiredMembers() (members []member, missing []string) {
 	found := make(map[string]member, len(p.pool.Spec.RealServers))
-	for _, name := range p.pool.Spec.RealServers {
+	for _, name := range sortedNames(p.pool.Spec.RealServers) {
 		rs := p.State.RealServers[name]
 		if rs == nil {
 			missing = append(missing, "RealServer/"+name)

@@ -132,8 +132,14 @@ func (s *site) apply() {
 	}
 }
 
+// failer is what a test and a property have in common.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+}
+
 // step plans once, and stores the result as the leader would.
-func (s *site) step(t testing.TB) PoolResult {
+func (s *site) step(t failer) PoolResult {
 	t.Helper()
 	r := Compute(Inputs{State: s.State, Now: s.now})
 	for _, p := range r.Pools {
@@ -156,7 +162,7 @@ func (s *site) store(p PoolResult) {
 }
 
 // run plans, lets the load balancers apply the plan, and says what it is.
-func (s *site) run(t testing.TB) string {
+func (s *site) run(t failer) string {
 	t.Helper()
 	r := s.step(t)
 	if r.Plan != nil {
