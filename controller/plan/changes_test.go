@@ -67,7 +67,7 @@ func BenchmarkCompute(b *testing.B) {
 					s.addServer(name, i+1)
 				}
 				for i := range 4000 {
-					s.pool().Speaker.Neighbors = append(s.pool().Speaker.Neighbors, api.Neighbor{Name: fmt.Sprintf("c-%d", i)})
+					s.pool().Speaker.Neighbors = append(s.pool().Speaker.Neighbors, api.Neighbor{Name: fmt.Sprintf("c-%04d", i)})
 				}
 				s.step(b)
 				for b.Loop() {

@@ -53,8 +53,10 @@ func (p *planner) desired() (s shape, missing []string) {
 		scheduler: spec.Scheduler, forwarding: spec.Forwarding,
 		check: spec.HealthCheck, speaker: spec.Speaker,
 	}
-	s.speaker.Neighbors = slices.SortedFunc(slices.Values(spec.Speaker.Neighbors),
-		byName(func(n api.Neighbor) string { return n.Name }))
+	// There may be thousands of neighbors, mostly written in order already.
+	if order := byName(func(n api.Neighbor) string { return n.Name }); !slices.IsSortedFunc(spec.Speaker.Neighbors, order) {
+		s.speaker.Neighbors = slices.SortedFunc(slices.Values(spec.Speaker.Neighbors), order)
+	}
 	s.members, missing = p.desiredMembers()
 	missing = append(missing, p.carry(&s)...)
 	return s, missing

@@ -73,8 +73,8 @@ func (s *site) addServer(name string, n int) {
 
 func addresses(net, n int) []netip.Addr {
 	return []netip.Addr{
-		netip.MustParseAddr(fmt.Sprintf("10.0.%d.%d", net, n)),
-		netip.MustParseAddr(fmt.Sprintf("fd00:%d::%d", net, n)),
+		netip.MustParseAddr(fmt.Sprintf("10.%d.%d.%d", net, n/256, n%256)),
+		netip.MustParseAddr(fmt.Sprintf("fd00:%d::%x", net, n)),
 	}
 }
 
