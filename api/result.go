@@ -146,3 +146,20 @@ const (
 	// HeaderRevision is the revision of the store that an answer is of.
 	HeaderRevision = "Peerage-Revision"
 )
+
+// Collection is the path element of a kind in the HTTP API, such as
+// realservers.
+func Collection(kind Kind) (string, error) {
+	switch kind {
+	case KindPool:
+		return "pools", nil
+	case KindLoadBalancer:
+		return "loadbalancers", nil
+	case KindRealServer:
+		return "realservers", nil
+	case KindSettings:
+		return "settings", nil
+	}
+	_, err := New(kind)
+	return "", err
+}
