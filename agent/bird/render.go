@@ -25,6 +25,9 @@ const (
 	tableV6        = prefix + "vips6"
 	medAttribute   = prefix + "med"
 	revisionSymbol = prefix + "revision"
+	// description begins the description of our BGP protocols; the name of the
+	// peer follows.
+	description = "peerage fabric "
 
 	// maxSymbol is the longest symbol that BIRD takes.
 	maxSymbol = 63
@@ -146,7 +149,7 @@ func renderPeer(b *strings.Builder, c Config, p api.FabricPeer, key string) erro
 	if !routerID.Is4() {
 		return fmt.Errorf("fabric peer %s: no router id: set spec.fabric.routerID, or give the load balancer an IPv4 address", p.Name)
 	}
-	fmt.Fprintf(b, "\nprotocol bgp %s {\n  description \"peerage fabric %s\";\n", protocolName(p.Name), p.Name)
+	fmt.Fprintf(b, "\nprotocol bgp %s {\n  description \""+description+"%s\";\n", protocolName(p.Name), p.Name)
 	fmt.Fprintf(b, "  router id %s;\n  local %s as %d;\n  neighbor %s as %d;\n", routerID, local, c.Fabric.LocalAS, p.Address, p.AS)
 	fmt.Fprintf(b, "  hold time %d;\n  connect delay time 1;\n  connect retry time 5;\n  error wait time 1, 10;\n",
 		int(cmp.Or(time.Duration(p.HoldTime), defaultHoldTime)/time.Second))
