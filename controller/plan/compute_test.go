@@ -217,6 +217,37 @@ held: empty-pool: the configuration moves every VIP from port 179 to 1179, which
 gen 1: rs-1=1/1 rs-2=1/1 rs-3=1/1
 held: missing-object: the configuration names RealServer/rs-2, which is not there; apply it, or take the name out`},
 		}},
+		{"what validation should have refused is held", 2, 1, []step{
+			{"first plan", nothing, `gen 1: rs-1=1/1 rs-2=1/1`},
+			{"a VIP is a server's own address", func(s *site) { s.pool().VIPs = append(s.pool().VIPs, addresses(2, 2)[0]) }, `
+gen 1: rs-1=1/1 rs-2=1/1
+held: invalid-configuration: the configuration cannot run: RealServer/rs-2 has the address 10.2.0.2 of a VIP; correct it and apply it again`},
+			{"two addresses of a family", func(s *site) {
+				s.pool().VIPs = s.pool().VIPs[:2]
+				s.RealServers["rs-1"].Spec.Addresses = append(addresses(2, 1)[:1], addresses(2, 9)[:1]...)
+			}, `
+gen 1: rs-1=1/1 rs-2=1/1
+held: invalid-configuration: the configuration cannot run: RealServer/rs-1 has 2 addresses; one of a family, at least one in all, are needed; correct it and apply it again`},
+			{"a tunnel", func(s *site) {
+				s.RealServers["rs-1"].Spec.Addresses = addresses(2, 1)
+				s.pool().Forwarding = api.ForwardingGUE
+			}, `
+gen 1: rs-1=1/1 rs-2=1/1
+held: invalid-configuration: the configuration cannot run: forwarding "gue" is not supported; correct it and apply it again`},
+			{"another pool's VIP", func(s *site) {
+				s.pool().Forwarding = api.ForwardingDSR
+				s.Plans["core"] = &api.Plan{Pool: "core", Port: 179, VIPs: []netip.Addr{netip.MustParseAddr("192.0.2.7")}}
+				s.pool().VIPs = append(s.pool().VIPs, netip.MustParseAddr("192.0.2.7"))
+			}, `
+gen 1: rs-1=1/1 rs-2=1/1
+held: invalid-configuration: the configuration cannot run: VIP 192.0.2.7 port 179 belongs to pool core; correct it and apply it again`},
+		}},
+		{"a first plan that cannot run is none", 1, 1, []step{
+			{"no port", func(s *site) { s.pool().Port = 0 }, `blocked: the configuration cannot run: the pool has no port; correct it and apply it again`},
+			{"no real servers", func(s *site) { s.pool().Port = 179; s.pool().RealServers = nil },
+				`blocked: the pool has no VIPs or no known real servers, and no plan to keep; configure both`},
+			{"both", func(s *site) { s.pool().RealServers = []string{"rs-1"} }, `gen 1: rs-1=1/1`},
+		}},
 		{"an unreadable plan is left alone", 2, 1, []step{
 			{"first plan", nothing, `gen 1: rs-1=1/1 rs-2=1/1`},
 			{"of a schema to come", func(s *site) {

@@ -16,10 +16,13 @@ func (p *planner) guarded(s shape, missing []string) shape {
 		p.holdConfig(guardMissingObject, fmt.Sprintf("the configuration names %s, which %s not there; apply %s, or take the name out",
 			list(missing), plural(len(missing), "is", "are"), plural(len(missing), "it", "them")))
 	}
+	if why := p.unsound(s); why != "" && len(s.vips) > 0 {
+		p.holdConfig(guardInvalid, "the configuration cannot run: "+why+"; correct it and apply it again")
+	}
 	if p.prev == nil {
 		return s
 	}
-	if len(missing) == 0 {
+	if len(p.holds) == before {
 		p.guardEmpty(s)
 		p.guardShrink(s)
 	}

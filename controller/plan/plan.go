@@ -173,6 +173,9 @@ func (p *planner) plan() (next *api.Plan, blocked string) {
 		return nil, "the pool has no VIPs or no known real servers, and no plan to keep; configure both"
 	}
 	config := p.holds
+	if at := slices.IndexFunc(config, func(h hold) bool { return h.risk == guardInvalid }); at >= 0 && p.prev == nil {
+		return nil, config[at].reason
+	}
 	next = p.fill(s)
 	if p.prev == nil {
 		next.Generation = p.firstGeneration()

@@ -47,9 +47,9 @@ type change struct {
 }
 
 func (c *change) run() {
-	was := planner{Inputs: Inputs{State: c.before, Now: c.now}, name: c.name, pool: c.before.Pools[c.name], prev: c.before.Plans[c.name]}
+	was := planner{Inputs: Inputs{c.before, c.before.Plans, c.now}, name: c.name, pool: c.before.Pools[c.name], prev: c.before.Plans[c.name]}
 	current := was.result().Plan
-	is := planner{Inputs: Inputs{State: c.after, Now: c.now}, name: c.name, pool: c.after.Pools[c.name], prev: current, anyWeight: true}
+	is := planner{Inputs: Inputs{c.after, c.before.Plans, c.now}, name: c.name, pool: c.after.Pools[c.name], prev: current, anyWeight: true}
 	asked := is
 	c.PoolResult = is.result()
 	for _, h := range is.holds {
