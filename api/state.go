@@ -39,6 +39,9 @@ type State struct {
 	LiveControllers map[string]*Live
 	// Leader is the name of the elected controller, or empty.
 	Leader string
+	// LeaderRevision is the store's revision at which the leader's candidacy
+	// began: it tells one leadership of a controller from another.
+	LeaderRevision int64
 
 	Paths   map[string]*PathObservation   // by LB
 	Servers map[string]*ServerObservation // by real server
