@@ -1,0 +1,15 @@
+// Package store keeps the state of a site in etcd, and is its only importer.
+//
+// Every prefix has one owner that writes it (see keys.go); everybody reads
+// everything, through a Mirror: one consistent local copy. Its rule is that an
+// error is not an empty answer. A lost connection, a compacted watch, a value
+// that cannot be decoded or a store that was restored from a backup leave the
+// last good state in place and are told beside it.
+//
+// Writes are small and fenced: a node writes its own keys, operators' changes
+// are serialised by Update, and a plan is written by the elected leader in a
+// transaction on its leader key.
+//
+// Every request has a deadline. No function starts a goroutine that outlives
+// it, but Open, whose client ends with Close.
+package store

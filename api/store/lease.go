@@ -1,0 +1,98 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/peerage/peerage/api"
+)
+
+// revokeTimeout bounds the good-bye of a node.
+const revokeTimeout = 2 * time.Second
+
+// Register keeps a node's live key there, under a lease of ttl that is renewed
+// until ctx ends; then it is given back, and Register returns nil. A lease that
+// was lost, or a key that somebody deleted, is made anew.
+func (s *Store) Register(ctx context.Context, live api.Live, ttl time.Duration) error {
+	live.Schema = api.Schema
+	key := liveKey(&live)
+	if key == "" {
+		return fmt.Errorf("node %q: role %q has no place in the store", live.Name, live.Role)
+	}
+	again := newRetry()
+	failing := false
+	for ctx.Err() == nil {
+		err := s.keepLive(ctx, key, live, ttl, func() {
+			again.reset()
+			if failing {
+				s.log.Info("registered again", "node", live.Name)
+			}
+			failing = false
+		})
+		if ctx.Err() != nil {
+			break
+		}
+		if !failing {
+			s.log.Warn("registration lost", "node", live.Name, "error", err)
+		}
+		failing = true
+		again.wait(ctx)
+	}
+	return nil
+}
+
+// keepLive registers once, calls done, and stays until the lease is lost.
+func (s *Store) keepLive(ctx context.Context, key string, live api.Live, ttl time.Duration, done func()) error {
+	id, err := s.grant(ctx, ttl)
+	if err != nil {
+		return err
+	}
+	defer s.revoke(id)
+	if err := s.put(ctx, key, live, clientv3.WithLease(id)); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	renewals, err := s.client.KeepAlive(ctx, id)
+	if err != nil {
+		return fmt.Errorf("lease: %w", err)
+	}
+	done()
+	// etcd renews every third of the ttl; one that stays away is lost.
+	patience := time.NewTimer(ttl)
+	defer patience.Stop()
+	for {
+		select {
+		case <-patience.C:
+			return errors.New("lease not renewed in time")
+		case r, ok := <-renewals:
+			if !ok {
+				return errors.New("lease expired")
+			}
+			patience.Reset(max(ttl, time.Duration(r.TTL)*time.Second))
+		}
+	}
+}
+
+func (s *Store) grant(ctx context.Context, ttl time.Duration) (clientv3.LeaseID, error) {
+	ctx, cancel := s.request(ctx)
+	defer cancel()
+	// etcd counts in whole seconds.
+	r, err := s.client.Grant(ctx, int64(max(1, (ttl+time.Second-1)/time.Second)))
+	if err != nil {
+		return 0, fmt.Errorf("lease: %w", err)
+	}
+	return r.ID, nil
+}
+
+// revoke gives a lease back. It runs when the caller's context has ended, so
+// it has one of its own. A failure is harmless: the lease runs out.
+func (s *Store) revoke(id clientv3.LeaseID) {
+	ctx, cancel := context.WithTimeout(context.Background(), revokeTimeout)
+	defer cancel()
+	_, _ = s.client.Revoke(ctx, id)
+}
