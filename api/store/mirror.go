@@ -77,10 +77,11 @@ func (m *Mirror) State() *api.State {
 	return m.state
 }
 
-// Subscribe returns a channel that gets one value when the state changed since
-// the last one was taken. cancel ends the subscription.
+// Subscribe returns a channel that gets one value at once, and one when the
+// state changed since the last one was taken. cancel ends the subscription.
 func (m *Mirror) Subscribe() (changed <-chan struct{}, cancel func()) {
 	ch := make(chan struct{}, 1)
+	ch <- struct{}{}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.subscribers = append(m.subscribers, ch)
