@@ -16,6 +16,7 @@ help: ## print the targets
 build: ## compile every program into bin/
 	@mkdir -p bin
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(COMMANDS)
+	go build -trimpath -ldflags '-s -w' -o bin/etcd go.etcd.io/etcd/server/v3
 
 .PHONY: unit
 unit: ## unit tests, with the race detector (PKG=./... RUN=regexp)
@@ -32,6 +33,15 @@ lint: ## the linters, at their pinned version
 .PHONY: lab-test
 lab-test: ## the tests that need a real kernel, in the lab (PKG=./agent/ipvs RUN=regexp)
 	hack/lab/test.sh $(if $(RUN),-run '$(RUN)') $(PKG)
+
+.PHONY: lab
+lab: build ## a shell inside a small site, to play with (TOPOLOGY=demo)
+	LAB_INTERACTIVE=1 LAB_TIMEOUT=0 hack/lab/vm.sh bin/peerage-lab shell hack/lab/topologies/$(or $(TOPOLOGY),small).yaml
+
+.PHONY: e2e
+e2e: build ## the scenarios, in the lab (RUN=regexp V=1)
+	@mkdir -p out && rm -rf out/e2e
+	LAB_OUT=out/e2e LAB_TIMEOUT=1500 hack/lab/vm.sh bin/peerage-e2e $(if $(RUN),-run '$(RUN)') $(if $(V),-v)
 
 .PHONY: clean
 clean: ## remove what was built and the lab's cache

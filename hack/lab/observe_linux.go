@@ -96,6 +96,17 @@ func (l *Lab) Table(lb string) (string, error) {
 	return FilterTable(string(out), l.Topology.Pool.VIPs), nil
 }
 
+// Order is the IPVS table of an LB in the order of its kernel; see KernelTable.
+func (l *Lab) Order(lb string) (string, error) {
+	var text []byte
+	err := In(lb, func() error {
+		var err error
+		text, err = os.ReadFile("/proc/thread-self/net/ip_vs")
+		return err
+	})
+	return KernelTable(string(text), l.Topology.Pool.VIPs), err
+}
+
 // FilterTable keeps the lines of an ipvsadm -Sn dump that are of the VIPs.
 func FilterTable(dump string, vips []netip.Addr) string {
 	var b strings.Builder

@@ -110,3 +110,29 @@ func TestTable(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestKernelTable(t *testing.T) {
+	proc := `IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port Forward Weight ActiveConn InActConn
+TCP  [2001:0db8:0179:0000:0000:0000:0000:0179]:00B3 mh 
+  -> [fd00:0000:0000:0000:0000:0000:0000:0102]:00B3      Route   0      3          0         
+  -> [fd00:0000:0000:0000:0000:0000:0000:0101]:00B3      Route   1      3          0         
+FWM  00000001 rr  
+  -> 0A000109:0000      Route   1      0          0         
+TCP  CB0071B3:00B3 mh  
+  -> 0A000102:00B3      Route   1      2          0         
+  -> 0A000101:00B3      Route   1      1          0         
+`
+	want := `203.0.113.179:179 mh
+  10.0.1.1:179 Route 1
+  10.0.1.2:179 Route 1
+[2001:db8:179::179]:179 mh
+  [fd00::101]:179 Route 1
+  [fd00::102]:179 Route 0
+`
+	got := KernelTable(proc, DefaultTopology().Pool.VIPs)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -64,7 +64,7 @@ func DefaultTopology() Topology {
 		RealServers:   4,
 		Controllers:   2,
 		Pool: Pool{
-			Name: "transit",
+			Name: "edge",
 			VIPs: []netip.Addr{netip.MustParseAddr("203.0.113.179"), netip.MustParseAddr("2001:db8:179::179")},
 		},
 		Timers: Timers{

@@ -1,0 +1,160 @@
+//go:build linux
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/peerage/peerage/api"
+	"github.com/peerage/peerage/hack/lab"
+)
+
+// run is one scenario under way.
+type run struct {
+	*Site
+	scenario *Scenario
+	// mark is the moment since which flaps count.
+	mark time.Time
+	// mappings and tables are what was saved, by name.
+	mappings map[string]mapping
+	tables   map[string]map[string]string
+	// vars are what `let` set; $NAME stands for them.
+	vars map[string]string
+	// printed is what the last ctl printed.
+	printed string
+}
+
+// pollEvery is how often an expectation is looked at.
+const pollEvery = 200 * time.Millisecond
+
+// Run takes every step of a scenario on a site that is up and at rest.
+func (s *Site) Run(ctx context.Context, scenario *Scenario) error {
+	r := &run{
+		Site: s, scenario: scenario, mark: time.Now(),
+		mappings: make(map[string]mapping), tables: make(map[string]map[string]string), vars: make(map[string]string),
+	}
+	for _, step := range scenario.Steps {
+		start := time.Now()
+		err := r.take(ctx, step)
+		s.trace("%-7s line %-3d %s", time.Since(start).Round(10*time.Millisecond), step.Line, step.Text)
+		if err != nil {
+			return fmt.Errorf("line %d: %s: %w", step.Line, step.Text, err)
+		}
+	}
+	return nil
+}
+
+func (r *run) take(ctx context.Context, step Step) error {
+	v := verbs(r)[step.Verb]
+	args := r.expand(step.Args)
+	switch step.Mode {
+	case Do:
+		return v.do(ctx, step, args)
+	case Check:
+		return v.expect(ctx, args)
+	case Wait:
+		return eventually(ctx, step.Limit, func(ctx context.Context) error { return v.expect(ctx, args) })
+	case During:
+		return always(ctx, step.Limit, func(ctx context.Context) error { return v.expect(ctx, args) })
+	}
+	return fmt.Errorf("mode %d", step.Mode)
+}
+
+// expand replaces $NAME by what let set.
+func (r *run) expand(args []string) []string {
+	out := make([]string, len(args))
+	for i, a := range args {
+		for name, value := range r.vars {
+			a = strings.ReplaceAll(a, "$"+name, value)
+		}
+		out[i] = a
+	}
+	return out
+}
+
+// eventually waits until ok returns nil; its last error says what was not so.
+func eventually(ctx context.Context, limit time.Duration, ok func(context.Context) error) error {
+	start := time.Now()
+	for {
+		err := ok(ctx)
+		if err == nil {
+			return nil
+		}
+		if time.Since(start) >= limit {
+			return fmt.Errorf("not within %s: %w", limit, err)
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-time.After(pollEvery):
+		}
+	}
+}
+
+// always sees that ok returns nil for the whole length.
+func always(ctx context.Context, length time.Duration, ok func(context.Context) error) error {
+	start := time.Now()
+	for time.Since(start) < length {
+		if err := ok(ctx); err != nil {
+			return fmt.Errorf("after %s: %w", time.Since(start).Round(time.Millisecond), err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pollEvery):
+		}
+	}
+	return nil
+}
+
+// status asks the controllers for the status of the site.
+func (s *Site) status(ctx context.Context) (*api.Status, error) {
+	out, err := s.Lab.Ctl(ctx, "status", "-o", "json")
+	if err != nil {
+		return nil, fmt.Errorf("peeragectl status: %w: %s", err, out)
+	}
+	var status api.Status
+	if err := json.Unmarshal(out, &status); err != nil {
+		return nil, fmt.Errorf("peeragectl status -o json: %w", err)
+	}
+	return &status, nil
+}
+
+// holders is the mapping of established sessions: the customer's router says
+// that it is up, the real server's kernel that it has the connection.
+func (s *Site) holders() (mapping, error) {
+	if err := s.sessions.Update(); err != nil {
+		return nil, err
+	}
+	all, err := s.Lab.Holders()
+	if err != nil {
+		return nil, err
+	}
+	m := make(mapping)
+	for _, one := range s.sessions.All() {
+		if server := all[one.Customer.Name]; one.Established && server != "" {
+			m[one.Customer.Name] = server
+		}
+	}
+	return m, nil
+}
+
+// runningLBs are the LBs that are powered.
+func (s *Site) runningLBs() []lab.Node {
+	var up []lab.Node
+	for _, n := range s.Lab.Topology.LBNodes() {
+		if s.Lab.Powered(n) {
+			up = append(up, n)
+		}
+	}
+	return up
+}
+
+// vips are the VIPs that have customers.
+func (s *Site) vips() []netip.Addr { return s.Lab.Topology.Pool.VIPs }

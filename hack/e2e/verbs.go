@@ -1,0 +1,227 @@
+//go:build linux
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// verb is one kind of step: something to do, or something to expect.
+type verb struct {
+	usage string
+	// least and most bound the number of arguments; most < 0: any number.
+	least, most int
+	// file is the argument that names a file of the scenario; nil: none does.
+	file   func(args []string) string
+	do     func(ctx context.Context, step Step, args []string) error
+	expect func(ctx context.Context, args []string) error
+}
+
+// verbs are all steps of a run, by their first word. A nil run is good for
+// everything but calling them.
+func verbs(r *run) map[string]verb {
+	on := func(usage string, do func(ctx context.Context, name string) error) verb {
+		return verb{usage: usage, least: 1, most: -1, do: func(ctx context.Context, _ Step, args []string) error {
+			for _, name := range args {
+				if err := do(ctx, name); err != nil {
+					return err
+				}
+			}
+			return nil
+		}}
+	}
+	sig := func(s unix.Signal) verb {
+		return on("NODE/PROGRAM...", func(ctx context.Context, name string) error { return r.Lab.Signal(ctx, name, s) })
+	}
+	expect := func(usage string, least, most int, f func(ctx context.Context, args []string) error) verb {
+		return verb{usage: usage, least: least, most: most, expect: f}
+	}
+	return map[string]verb{
+		"ctl":    {usage: "ARGUMENT...", least: 1, most: -1, do: r.ctl},
+		"kill":   on("NODE...", func(ctx context.Context, name string) error { return r.Lab.Kill(ctx, name) }),
+		"boot":   on("NODE...", func(ctx context.Context, name string) error { return r.Lab.Boot(ctx, name) }),
+		"cut":    on("NODE...", func(_ context.Context, name string) error { return r.Lab.Cut(name, true) }),
+		"plug":   on("NODE...", func(_ context.Context, name string) error { return r.Lab.Cut(name, false) }),
+		"start":  on("NODE/PROGRAM...", func(ctx context.Context, name string) error { return r.Lab.Start(ctx, name) }),
+		"stop":   sig(unix.SIGTERM),
+		"crash":  sig(unix.SIGKILL),
+		"freeze": sig(unix.SIGSTOP),
+		"thaw":   sig(unix.SIGCONT),
+		"reset":  on("CUSTOMER...|all|moved:NAME|on:SERVER@NAME", r.reset),
+		"etcd":   {usage: "put KEY FILE", least: 3, most: 3, file: func(args []string) string { return args[2] }, do: r.etcdPut},
+		"restart": on("NODE/PROGRAM...", func(ctx context.Context, name string) error {
+			return errors.Join(r.Lab.Signal(ctx, name, unix.SIGTERM), r.Lab.Start(ctx, name))
+		}),
+		"md5": {usage: "CUSTOMER KEY|right", least: 2, most: 2, do: func(_ context.Context, _ Step, args []string) error {
+			return r.Lab.Rekey(args[0], strings.TrimPrefix(args[1], "right"))
+		}},
+		"mark": {do: func(_ context.Context, _ Step, _ []string) error {
+			r.mark = time.Now()
+			return nil
+		}},
+		"save": {usage: "mapping|tables NAME", least: 2, most: 2, do: r.save},
+		"let":  {usage: "NAME leader|generation|follower", least: 2, most: 2, do: r.let},
+
+		"established": expect("N|all", 1, 1, r.established),
+		"flapped":     expect("N | on:SERVER@NAME", 1, 1, r.flapped),
+		"holds":       expect("SERVER N|same:NAME", 2, 2, r.holds),
+		"mapping":     expect("NAME [except SERVER...]", 1, -1, r.mapping),
+		"tables":      {usage: "equal | same NAME | golden FILE", least: 1, most: 2, file: goldenFile, expect: r.tablesAre},
+		"weight":      expect("SERVER N", 2, 2, r.weight),
+		"nexthops":    expect("[LB...]", 0, -1, r.nexthops),
+		"agree":       expect("", 0, 0, r.agree),
+		"says":        expect("REGEXP PEERAGECTL-ARGUMENT...", 2, -1, r.says),
+		"printed":     expect("REGEXP", 1, 1, r.printedIs),
+		"leader":      expect("NAME | not NAME", 1, 2, r.leader),
+	}
+}
+
+// goldenFile is the file of `tables golden FILE`.
+func goldenFile(args []string) string {
+	if args[0] == "golden" && len(args) == 2 {
+		return args[1]
+	}
+	return ""
+}
+
+func (r *run) ctl(ctx context.Context, step Step, args []string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	out, err := r.Lab.Ctl(ctx, args...)
+	r.printed = string(out)
+	switch {
+	case step.Fails && err == nil:
+		return fmt.Errorf("it succeeded, and printed: %s", out)
+	case !step.Fails && err != nil:
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+// reset makes customers connect anew, as after an outage of their own.
+func (r *run) reset(_ context.Context, which string) error {
+	customers, err := r.choose(which)
+	if err != nil {
+		return err
+	}
+	for _, c := range customers {
+		if _, err := r.Lab.Output(c, "birdc", "-s", "/run/peerage/"+c+"/bird.ctl", "restart", "vip"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// choose lists the customers that a word stands for.
+func (r *run) choose(which string) ([]string, error) {
+	kind, rest, _ := strings.Cut(which, ":")
+	switch kind {
+	case "all":
+		var all []string
+		for _, n := range r.Lab.Topology.CustomerNodes() {
+			all = append(all, n.Name)
+		}
+		return all, nil
+	case "on":
+		server, name, ok := strings.Cut(rest, "@")
+		m, known := r.mappings[name]
+		if !ok || !known {
+			return nil, fmt.Errorf("%q: want on:SERVER@NAME with a saved mapping's NAME", which)
+		}
+		return m.on(server), nil
+	case "moved":
+		before, known := r.mappings[rest]
+		if !known {
+			return nil, fmt.Errorf("no mapping was saved as %q", rest)
+		}
+		now, err := r.holders()
+		if err != nil {
+			return nil, err
+		}
+		var moved []string
+		for c, server := range before {
+			if now[c] != server {
+				moved = append(moved, c)
+			}
+		}
+		return moved, nil
+	}
+	return []string{which}, nil
+}
+
+func (r *run) save(_ context.Context, _ Step, args []string) error {
+	switch args[0] {
+	case "mapping":
+		m, err := r.holders()
+		if err != nil {
+			return err
+		}
+		r.mappings[args[1]] = m
+		r.trace("        mapping %s", m)
+		return nil
+	case "tables":
+		tables, err := r.allTables()
+		if err != nil {
+			return err
+		}
+		r.tables[args[1]] = tables
+		return nil
+	}
+	return fmt.Errorf("cannot save %q", args[0])
+}
+
+func (r *run) let(ctx context.Context, _ Step, args []string) error {
+	status, err := r.status(ctx)
+	if err != nil {
+		return err
+	}
+	switch args[1] {
+	case "leader":
+		if status.Leader == "" {
+			return errors.New("there is no leader")
+		}
+		r.vars[args[0]] = status.Leader
+	case "follower":
+		for _, n := range r.Lab.Topology.ControllerNodes() {
+			if n.Name != status.Leader {
+				r.vars[args[0]] = n.Name
+			}
+		}
+	case "generation":
+		for _, p := range status.Pools {
+			r.vars[args[0]] = fmt.Sprint(p.Generation)
+		}
+	default:
+		return fmt.Errorf("%q is not known", args[1])
+	}
+	return nil
+}
+
+func (r *run) says(ctx context.Context, args []string) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	out, err := r.Lab.Ctl(ctx, args[1:]...)
+	r.printed = string(out)
+	if mismatch := r.printedIs(ctx, args[:1]); mismatch != nil {
+		return errors.Join(mismatch, err)
+	}
+	return nil
+}
+
+func (r *run) printedIs(_ context.Context, args []string) error {
+	re, err := regexp.Compile("(?s)" + args[0])
+	if err != nil {
+		return err
+	}
+	if !re.MatchString(r.printed) {
+		return fmt.Errorf("printed %q, which does not match", r.printed)
+	}
+	return nil
+}
