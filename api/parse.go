@@ -123,6 +123,8 @@ func YAMLError(name string, err error) error {
 	}
 	e.Problem = "this is not YAML: " + text
 	switch {
+	case strings.Contains(text, "tab character"):
+		e.Fix = "indent with spaces"
 	case strings.Contains(text, "cannot start any token"):
 		e.Fix = "indent with spaces, not tabs, and put text that begins with @ or ` in quotes"
 	case strings.Contains(text, "unknown anchor"):

@@ -2,7 +2,10 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -69,12 +72,56 @@ type VerbRequest struct {
 	// Until ends the intent by itself; For does so after a time. At most one.
 	Until time.Time `json:"until,omitzero"`
 	For   Duration  `json:"for,omitempty"`
-	// Weight is 1..8, or 0 to go back to the configured one.
-	Weight int `json:"weight,omitempty"`
+	// Weight is what weight sets.
+	Weight *WeightValue `json:"weight,omitempty"`
 	// AcceptRisk names the guards to override.
 	AcceptRisk []Risk `json:"acceptRisk,omitempty"`
 	// DryRun changes nothing and says what would be done.
 	DryRun bool `json:"dryRun,omitempty"`
+}
+
+// WeightValue is a nominal weight of 1..8, or WeightReset, which is written
+// "reset".
+type WeightValue int
+
+// WeightReset goes back to the configured weight.
+const WeightReset WeightValue = 0
+
+// MaxWeight is the highest nominal weight.
+const MaxWeight WeightValue = 8
+
+// ParseWeight reads what an operator writes: 1..8 or reset.
+func ParseWeight(s string) (WeightValue, error) {
+	n, err := strconv.Atoi(s)
+	switch {
+	case s == "reset":
+		return WeightReset, nil
+	case err != nil || n < 1 || WeightValue(n) > MaxWeight:
+		return 0, fmt.Errorf("%q is not a weight; write 1..%d, or reset for the configured one (0 is not a weight: depool instead)", s, MaxWeight)
+	}
+	return WeightValue(n), nil
+}
+
+// String renders the value as it is written.
+func (w WeightValue) String() string {
+	if w == WeightReset {
+		return "reset"
+	}
+	return strconv.Itoa(int(w))
+}
+
+// MarshalJSON writes a number or "reset".
+func (w WeightValue) MarshalJSON() ([]byte, error) {
+	if w == WeightReset {
+		return json.Marshal(w.String())
+	}
+	return json.Marshal(int(w))
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (w *WeightValue) UnmarshalJSON(data []byte) (err error) {
+	*w, err = ParseWeight(strings.Trim(string(data), `"`))
+	return err
 }
 
 // VerbResult is the answer of a verb on a real server.

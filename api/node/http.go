@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -80,13 +81,16 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 
 // Serve is ServeHTTP on a listener, with TLS when config is not nil. It
 // closes the listener. The context of each request ends with ctx, so that
-// watches end.
+// watches end. What the server itself has to say, such as of a failed
+// handshake, goes to the logger in ctx (hclog.WithContext).
 func Serve(ctx context.Context, ln net.Listener, config *tls.Config, handler http.Handler) error {
 	server := &http.Server{
 		Handler:           handler,
 		TLSConfig:         config,
 		ReadHeaderTimeout: readHeaderTimeout,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ErrorLog: hclog.FromContext(ctx).Named("http").StandardLogger(
+			&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
+		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
