@@ -3,6 +3,7 @@
 package bgpcheck
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"testing"
@@ -10,6 +11,14 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// A listener whose queue is full does not answer.
+func TestCheckTimeout(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := Check(ctx, Target{Addr: fullListener(t)})
+	wantKind(t, err, KindTimeout, "does not answer the connection attempt")
+}
 
 // fullListener listens with the shortest queue and fills it, so that the
 // kernel leaves further SYNs without an answer.
