@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,8 @@ import (
 type Leadership struct {
 	store    *Store
 	session  *concurrency.Session
-	election *concurrency.Election
+	key      string
+	revision int64 // at which the key was created
 }
 
 // Campaign waits until the candidate is the leader, or ctx ends. The lease of
@@ -33,21 +35,81 @@ func (s *Store) Campaign(ctx context.Context, name string, ttl time.Duration) (*
 		s.revoke(id)
 		return nil, fmt.Errorf("election: %w", err)
 	}
-	election := concurrency.NewElection(session, leaderKeys)
 	// A candidate whose lease runs out while it waits must not wait for ever.
 	wait, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := context.AfterFunc(doneContext{session.Done()}, func() { cancel(errors.New("the candidate's lease expired")) })
 	defer stop()
-	if err := election.Campaign(wait, name); err != nil {
+	l := &Leadership{store: s, session: session, key: fmt.Sprintf("%s/%x", leaderKeys, id)}
+	if err := l.campaign(wait, name); err != nil {
 		session.Orphan()
-		s.revoke(id)
+		s.revoke(id) // takes the candidacy back
 		if cause := context.Cause(wait); cause != nil {
 			err = cause
 		}
 		return nil, fmt.Errorf("election: %w", err)
 	}
-	return &Leadership{s, session, election}, nil
+	return l, nil
+}
+
+// campaign stands as a candidate, and waits until all that came before have
+// gone. It speaks the protocol of the election package of etcd's client, which
+// itself cannot be used: when its context ends, it takes the candidacy back
+// with a request that waits for etcd for ever.
+func (l *Leadership) campaign(ctx context.Context, name string) error {
+	if err := l.stand(ctx, name); err != nil {
+		return err
+	}
+	for {
+		last, revision, err := l.predecessor(ctx)
+		if err != nil || last == "" {
+			return err
+		}
+		if err := l.store.gone(ctx, last, revision); err != nil {
+			return err
+		}
+	}
+}
+
+func (l *Leadership) stand(ctx context.Context, name string) error {
+	ctx, cancel := l.store.request(ctx)
+	defer cancel()
+	r, err := l.store.client.Put(ctx, l.key, name, clientv3.WithLease(l.session.Lease()))
+	if err != nil {
+		return fmt.Errorf("key %s: %w", l.key, err)
+	}
+	l.revision = r.Header.Revision
+	return nil
+}
+
+// predecessor is the candidate right before this one, and the revision of
+// that finding. There is none for the leader.
+func (l *Leadership) predecessor(ctx context.Context) (key string, revision int64, err error) {
+	ctx, cancel := l.store.request(ctx)
+	defer cancel()
+	r, err := l.store.client.Get(ctx, leaderKeys+"/", append(clientv3.WithLastCreate(), clientv3.WithMaxCreateRev(l.revision-1), clientv3.WithKeysOnly())...)
+	if err != nil {
+		return "", 0, fmt.Errorf("key %s: %w", leaderKeys, err)
+	}
+	if len(r.Kvs) == 0 {
+		return "", 0, nil
+	}
+	return string(r.Kvs[0].Key), r.Header.Revision, nil
+}
+
+// gone waits until a key that was there at a revision is deleted.
+func (s *Store) gone(ctx context.Context, key string, revision int64) error {
+	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	defer cancel()
+	for r := range s.client.Watch(ctx, key, clientv3.WithRev(revision+1), clientv3.WithFilterPut()) {
+		if err := r.Err(); err != nil {
+			return fmt.Errorf("watch %s: %w", key, err)
+		}
+		if len(r.Events) > 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("watch %s: %w", key, cmp.Or(context.Cause(ctx), errors.New("closed")))
 }
 
 // Lost is closed when the lease was lost. Writes fail by then or soon after,
@@ -56,7 +118,7 @@ func (l *Leadership) Lost() <-chan struct{} { return l.session.Done() }
 
 // Revision is the store's revision at which the candidacy began. A mirror whose
 // State.LeaderRevision equals it has seen all that earlier leaders wrote.
-func (l *Leadership) Revision() int64 { return l.election.Rev() }
+func (l *Leadership) Revision() int64 { return l.revision }
 
 // PutPlan writes a plan, if this is still the leader; else ErrNotLeader.
 func (l *Leadership) PutPlan(ctx context.Context, p *api.Plan) error {
@@ -78,7 +140,7 @@ func (l *Leadership) write(ctx context.Context, op clientv3.Op) error {
 	ctx, cancel := l.store.request(ctx)
 	defer cancel()
 	r, err := l.store.client.Txn(ctx).
-		If(clientv3.Compare(clientv3.CreateRevision(l.election.Key()), "=", l.election.Rev())).
+		If(clientv3.Compare(clientv3.CreateRevision(l.key), "=", l.revision)).
 		Then(op).
 		Commit()
 	switch {
@@ -95,12 +157,12 @@ func (l *Leadership) write(ctx context.Context, op clientv3.Op) error {
 func (l *Leadership) Resign(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
 	defer cancel()
-	err := l.election.Resign(ctx)
+	_, err := l.store.client.Delete(ctx, l.key)
 	l.session.Orphan()
-	l.store.revoke(l.session.Lease())
 	if err != nil {
-		return fmt.Errorf("election: %w", err)
+		return fmt.Errorf("election: key %s: %w", l.key, err)
 	}
+	l.store.revoke(l.session.Lease())
 	return nil
 }
 
