@@ -279,3 +279,8 @@ func equalDestination(a, b api.Destination) bool {
 func byName[T any](name func(T) string) func(a, b T) int {
 	return func(a, b T) int { return cmp.Compare(name(a), name(b)) }
 }
+
+// Same tells whether two plans are the same in everything, Held included.
+func Same(a, b *api.Plan) bool {
+	return a.Generation == b.Generation && equal(a, b) && sameHeld(a.Held, b.Held)
+}
