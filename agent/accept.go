@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/peerage/peerage/api"
 )
@@ -25,6 +26,9 @@ type verdict struct {
 	connSync api.ConnSync
 	// believed says why the store is not taken at its word; nil when it is.
 	believed error
+	// mayRemove tells that what nobody claims may go: the store is believed,
+	// and holds a site. An emptied store is not an order.
+	mayRemove bool
 	// acceptRestored tells that a restored store was accepted by an operator.
 	acceptRestored bool
 }
@@ -52,6 +56,10 @@ func judge(s *api.State, rec *record, self string) verdict {
 		plans: map[string]*api.Plan{}, refused: map[string]error{}, leaving: map[string]string{},
 		lb: rec.LoadBalancer, connSync: rec.ConnSync, believed: believe(s),
 	}
+	// A name that the site does not know is a typing error, unless this agent
+	// once bore it with the site's knowledge.
+	known := s.LoadBalancers[self] != nil || rec.LoadBalancer != nil && len(s.LoadBalancers) > 0
+	v.mayRemove = v.believed == nil && known
 	v.acceptRestored = v.believed == nil && s.StoreIntent != nil && s.StoreIntent.At.After(rec.Accepted)
 	if lb := s.LoadBalancers[self]; lb != nil && (v.believed == nil || v.lb == nil) {
 		v.lb = lb
@@ -62,6 +70,7 @@ func judge(s *api.State, rec *record, self string) verdict {
 	for _, pool := range poolNames(s, rec) {
 		v.judgePool(s, rec, self, pool)
 	}
+	v.separate()
 	return v
 }
 
@@ -74,8 +83,10 @@ func poolNames(s *api.State, rec *record) []string {
 
 func (v *verdict) judgePool(s *api.State, rec *record, self, pool string) {
 	last, next := rec.Plans[pool], s.Plans[pool]
-	if bad := s.Bad["plan/"+pool]; bad != nil {
-		v.refused[pool] = fmt.Errorf("plan of pool %s: %w", pool, bad)
+	for key, bad := range s.Bad {
+		if strings.HasSuffix(key, "/plan/"+pool) {
+			v.refused[pool] = fmt.Errorf("plan of pool %s: %w; the last good one stays", pool, bad)
+		}
 	}
 	mine := next != nil && names(next, self)
 	switch {
@@ -92,7 +103,7 @@ func (v *verdict) judgePool(s *api.State, rec *record, self, pool string) {
 		v.plans[pool] = last
 		return
 	case !mine:
-		if reason := told(s, next, self, pool); reason != "" {
+		if reason := v.told(s, next, self, pool); reason != "" {
 			v.leaving[pool] = reason
 			return
 		}
@@ -110,9 +121,9 @@ func (v *verdict) judgePool(s *api.State, rec *record, self, pool string) {
 
 // told tells by what words this LB was told to leave a pool: by a store that
 // is believed, that still holds a site, and in which both the plan and the
-// configuration leave the LB out. An emptied store is not an order.
-func told(s *api.State, next *api.Plan, self, pool string) string {
-	if len(s.LoadBalancers) == 0 {
+// configuration leave the LB out.
+func (v *verdict) told(s *api.State, next *api.Plan, self, pool string) string {
+	if !v.mayRemove {
 		return ""
 	}
 	config := s.Pools[pool]
@@ -125,6 +136,29 @@ func told(s *api.State, next *api.Plan, self, pool string) string {
 		return "this load balancer was taken out of the pool"
 	}
 	return ""
+}
+
+// separate refuses a plan that takes a service of another pool: two plans that
+// fight for one service would rewrite it for ever.
+func (v *verdict) separate() {
+	owner := map[netip.AddrPort]string{}
+	for _, pool := range slices.Sorted(maps.Keys(v.plans)) {
+		p := v.plans[pool]
+		for _, vip := range p.VIPs {
+			service := netip.AddrPortFrom(vip, p.Port)
+			if other, ok := owner[service]; ok {
+				v.refused[pool] = fmt.Errorf("plan of pool %s, generation %d: %s belongs to pool %s; the pool is not carried", pool, p.Generation, service, other)
+				delete(v.plans, pool)
+				break
+			}
+		}
+		if v.plans[pool] == nil {
+			continue
+		}
+		for _, vip := range p.VIPs {
+			owner[netip.AddrPortFrom(vip, p.Port)] = pool
+		}
+	}
 }
 
 func names(p *api.Plan, lb string) bool {

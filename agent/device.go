@@ -48,6 +48,8 @@ type TableResult struct {
 
 // Addresses are the VIPs as local addresses on a device of our own.
 type Addresses interface {
+	// List tells what the device holds.
+	List(ctx context.Context) ([]netip.Prefix, error)
 	Set(ctx context.Context, addresses []netip.Prefix) (changed bool, err error)
 	Remove(ctx context.Context) error
 }

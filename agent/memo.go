@@ -1,0 +1,52 @@
+package agent
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// part names a part of the host.
+type part string
+
+const (
+	partSysctls   part = "sysctls"
+	partAddresses part = "addresses"
+	partTable     part = "table"
+	partConnSync  part = "connsync"
+	partNetfilter part = "netfilter"
+	partSpeaker   part = "bird"
+	partRecord    part = "record"
+)
+
+func parts() []part {
+	return []part{partSysctls, partAddresses, partTable, partConnSync, partNetfilter, partSpeaker, partRecord}
+}
+
+// memo remembers what each part of the host was last asked to be equal to, so
+// that a round between two full ones only touches what is wanted otherwise. A
+// part that failed waits for the next full round, or for another wish: what is
+// broken is not tried at every change of something else.
+type memo map[part]attempt
+
+type attempt struct {
+	want string
+	good bool
+}
+
+// due tells whether the part must be set, and whether what is wanted is what
+// it was made equal to before: then anything that is found different is drift.
+func (m memo) due(p part, want any, full bool) (due, same bool) {
+	last, ok := m[p]
+	same = ok && last.want == digest(want)
+	return full || !same, same && last.good
+}
+
+// keep remembers an attempt.
+func (m memo) keep(p part, want any, err error) { m[p] = attempt{digest(want), err == nil} }
+
+func digest(want any) string {
+	if text, err := json.Marshal(want); err == nil {
+		return string(text)
+	}
+	return fmt.Sprintf("%+v", want)
+}
