@@ -32,7 +32,25 @@ type Kernel interface {
 	// SetTimeouts changes those that are not zero.
 	SetTimeouts(ctx context.Context, t Timeouts) error
 
+	Stats() KernelStats
 	Close() error
+}
+
+// defaultCallTimeout bounds one message to the kernel and its answer.
+const defaultCallTimeout = 3 * time.Second
+
+// KernelOptions tune OpenKernel.
+type KernelOptions struct {
+	// CallTimeout bounds one message to the kernel and its answer. Default 3s.
+	CallTimeout time.Duration
+}
+
+// KernelStats count what should not happen.
+type KernelStats struct {
+	// AbandonedHandles are handles of the library that did not answer in time.
+	AbandonedHandles int
+	// RepeatedDumps are lists that the kernel changed while they were read.
+	RepeatedDumps int64
 }
 
 // Key identifies a service: a TCP (or other) address and port, or a mark.

@@ -3,12 +3,23 @@ package ipvs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
 
 	"github.com/peerage/peerage/api"
+)
+
+const (
+	defaultTimeout = 10 * time.Second
+	// maxRounds bounds how often Set reads the kernel again because somebody
+	// else changed it, or because an answer was lost.
+	maxRounds = 3
 )
 
 // Config says what a Table works with.
@@ -22,7 +33,7 @@ type Config struct {
 	// of another life is void.
 	HostID string
 	Logger hclog.Logger
-	// Timeout bounds one Set, Dump or Counters. Default 10s.
+	// Timeout bounds one Set, Dump, Counters or Remove. Default 10s.
 	Timeout time.Duration
 }
 
@@ -30,7 +41,7 @@ type Config struct {
 type Result struct {
 	// Changed is the number of changes made in the kernel.
 	Changed int
-	// Ops are the changes, in order, one line each.
+	// Ops are the changes, in order, one line each, as ipvsadm takes them.
 	Ops []string
 	// Reached is the state of our tables after the changes.
 	Reached []api.Table
@@ -38,30 +49,207 @@ type Result struct {
 
 // Table is the part of the kernel's IPVS table that belongs to us. It is safe
 // for concurrent use.
+//
+// Weights that somebody else wrote leave no trace in the kernel once they are
+// 0 again: a destination at weight 0 is believed to remember what the record
+// says.
 type Table struct {
 	cfg Config
+
+	mu sync.Mutex // one Set, Dump, Counters or Remove at a time; guards the fields below
+	// rec is what the file holds, or nil before it was read.
+	rec *record
 }
 
-// Open makes a Table. It reads the record, and nothing else yet.
-func Open(cfg Config) (*Table, error) { return &Table{cfg: cfg}, nil }
+// Open makes a Table. It does not touch the kernel.
+func Open(cfg Config) (*Table, error) {
+	switch {
+	case cfg.Kernel == nil:
+		return nil, errors.New("ipvs: no kernel to work on")
+	case cfg.Record == "":
+		return nil, errors.New("ipvs: no file for the record; set the state directory")
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = hclog.NewNullLogger()
+	}
+	t := &Table{cfg: cfg}
+	rec, why := loadRecord(cfg.Record, cfg.HostID)
+	if why != nil {
+		cfg.Logger.Warn("record of own services is lost; services that no plan names any more will stay", "error", why)
+	}
+	t.rec = rec
+	return t, nil
+}
 
-// Set makes our part of the kernel's table equal to desired.
+// Set makes our part of the kernel's table equal to desired. One wrong or
+// failing service does not keep the others from being set; nothing is deleted
+// while anything failed, because it may be what still serves.
 func (t *Table) Set(ctx context.Context, desired []api.Table) (Result, error) {
-	return Result{}, errors.ErrUnsupported
+	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
+	defer cancel()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	good, wrong, invalid := split(desired)
+	if wrong == nil {
+		return Result{}, invalid
+	}
+	var res Result
+	var err error
+	for range maxRounds {
+		if err = t.round(ctx, good, wrong, &res); !again(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	return res, errors.Join(invalid, err)
+}
+
+// again tells whether the failure may be gone when the kernel is read anew.
+func again(err error) bool {
+	return errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) || errors.Is(err, ErrTimeout)
+}
+
+// round reads the kernel once and removes the difference.
+func (t *Table) round(ctx context.Context, desired []api.Table, wrong map[netip.AddrPort]bool, res *Result) error {
+	wanted := make(map[netip.AddrPort]bool, len(desired))
+	for _, d := range desired {
+		wanted[key(d)] = true
+	}
+	services, err := t.services(ctx, func(s netip.AddrPort) bool { return wanted[s] || t.rec.owns(s) })
+	if err != nil {
+		return err
+	}
+	actual, untouched := t.split(services, wrong)
+	ops := diff(desired, actual)
+	p := progress{kernel: t.cfg.Kernel, tables: actual, res: res, keepAll: len(wrong) > 0,
+		failed: map[netip.AddrPort]bool{}, doubtful: map[doubt]bool{}}
+	p.anchors(ctx, services, ops)
+	if err := t.remember(t.rec.before(ops)); err != nil {
+		return err
+	}
+	p.apply(ctx, ops)
+	res.Reached = append(p.tables, untouched...)
+	return errors.Join(append(p.errs, t.remember(t.rec.after(res.Reached, p.failed, p.doubtful)))...)
+}
+
+// split separates the services to work on from those whose desired state is
+// wrong and which stay as they are.
+func (t *Table) split(services []Service, wrong map[netip.AddrPort]bool) (actual, untouched []api.Table) {
+	for _, s := range services {
+		if s.Key != tcp(s.Addr) {
+			continue
+		}
+		a := t.view(s)
+		switch {
+		case !wrong[s.Addr]:
+			actual = append(actual, a)
+		case t.rec.owns(s.Addr):
+			untouched = append(untouched, a)
+		}
+	}
+	return actual, untouched
+}
+
+// services reads the TCP services that are chosen, with destinations, and the
+// anchors, in the order of their addresses.
+func (t *Table) services(ctx context.Context, choose func(netip.AddrPort) bool) ([]Service, error) {
+	want := func(k Key) bool { return k == tcp(k.Addr) && choose(k.Addr) }
+	all, err := t.cfg.Kernel.Services(ctx, want)
+	if err != nil {
+		return nil, fmt.Errorf("read the kernel's IPVS table: %w", err)
+	}
+	all = slices.DeleteFunc(all, func(s Service) bool { return !want(s.Key) && s.Mark != AnchorMark })
+	slices.SortFunc(all, func(a, b Service) int { return a.Addr.Compare(b.Addr) })
+	return all, nil
+}
+
+func (t *Table) view(s Service) api.Table {
+	weights := t.rec.Services[s.Addr]
+	return table(s, func(d netip.AddrPort) int { return weights[d] })
+}
+
+// remember makes the record so, on disk first.
+func (t *Table) remember(r *record) error {
+	if r.equal(t.rec) {
+		return nil
+	}
+	if err := r.save(t.cfg.Record); err != nil {
+		return fmt.Errorf("ipvs record: %w", err)
+	}
+	t.rec = r
+	return nil
+}
+
+// owned reads the services that the record says are ours.
+func (t *Table) owned(ctx context.Context) ([]Service, error) {
+	services, err := t.services(ctx, t.rec.owns)
+	return slices.DeleteFunc(services, func(s Service) bool { return s.Mark != 0 }), err
 }
 
 // Dump reads our tables from the kernel, destinations in the order of
 // insertion. Nominal weights come from the record; 0 means unknown.
-func (t *Table) Dump(ctx context.Context) ([]api.Table, error) { return nil, errors.ErrUnsupported }
-
-// Counters reads the statistics of our services, by VIP, then by destination.
-func (t *Table) Counters(ctx context.Context) (map[netip.AddrPort]map[netip.Addr]api.ServerCounters, error) {
-	return nil, errors.ErrUnsupported
+func (t *Table) Dump(ctx context.Context) ([]api.Table, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
+	defer cancel()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	services, err := t.owned(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tables := make([]api.Table, 0, len(services))
+	for _, s := range services {
+		tables = append(tables, t.view(s))
+	}
+	return tables, nil
 }
 
-// Remove deletes our services and anchors. It is the explicit way out; the
-// sessions they carry end.
-func (t *Table) Remove(ctx context.Context) error { return errors.ErrUnsupported }
+// Counters reads the statistics of our services, by VIP, then by destination.
+// The kernel refreshes them every 2 s.
+func (t *Table) Counters(ctx context.Context) (map[netip.AddrPort]map[netip.Addr]api.ServerCounters, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
+	defer cancel()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	services, err := t.owned(ctx)
+	if err != nil {
+		return nil, err
+	}
+	counters := make(map[netip.AddrPort]map[netip.Addr]api.ServerCounters, len(services))
+	for _, s := range services {
+		by := make(map[netip.Addr]api.ServerCounters, len(s.Destinations))
+		for _, d := range s.Destinations {
+			by[d.Addr.Addr()] = d.Counters
+		}
+		counters[s.Addr] = by
+	}
+	return counters, nil
+}
 
-// Close releases what the Table holds in the process. The kernel's table stays.
-func (t *Table) Close() error { return nil }
+// Remove deletes our services, then our anchors. It is the explicit way out:
+// the sessions they carry end.
+func (t *Table) Remove(ctx context.Context) error {
+	if _, err := t.Set(ctx, nil); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
+	defer cancel()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, ipv6 := range []bool{false, true} {
+		if err := t.cfg.Kernel.DelService(ctx, anchor(ipv6).Key); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("delete the anchor service of mark %d: %w", AnchorMark, err)
+		}
+	}
+	return nil
+}
+
+// Close releases what the Table holds in the process, the Kernel included. The
+// kernel's table stays.
+func (t *Table) Close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.cfg.Kernel.Close()
+}
