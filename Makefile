@@ -10,7 +10,7 @@ COMMANDS = $(shell go list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' ./a
 
 .PHONY: help
 help: ## print the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 .PHONY: build
 build: ## compile every program into bin/
@@ -42,6 +42,11 @@ lab: build ## a shell inside a small site, to play with (TOPOLOGY=demo)
 e2e: build ## the scenarios, in the lab (RUN=regexp V=1)
 	@mkdir -p out && rm -rf out/e2e
 	LAB_OUT=out/e2e LAB_TIMEOUT=1500 hack/lab/vm.sh bin/peerage-e2e $(if $(RUN),-run '$(RUN)') $(if $(V),-v)
+
+.PHONY: demo
+demo: build ## the main job on real parts: depool, pool, an LB killed (JSON=1)
+	@mkdir -p out && rm -rf out/demo
+	@LAB_OUT=out/demo LAB_TIMEOUT=900 hack/lab/vm.sh bin/peerage-demo $(if $(JSON),-json)
 
 .PHONY: clean
 clean: ## remove what was built and the lab's cache

@@ -67,7 +67,7 @@ func (s *Site) Dump(ctx context.Context, w io.Writer, dir string) {
 }
 
 func (s *Site) describeSessions() string {
-	m, err := s.holders()
+	m, err := s.Holders()
 	if err != nil {
 		return err.Error() + "\n"
 	}

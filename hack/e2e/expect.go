@@ -17,7 +17,7 @@ import (
 )
 
 // established: N sessions are up, and each on exactly one real server.
-func (r *run) established(_ context.Context, args []string) error {
+func (r *Story) established(_ context.Context, args []string) error {
 	want := len(r.sessions.All())
 	if args[0] != "all" {
 		var err error
@@ -25,7 +25,7 @@ func (r *run) established(_ context.Context, args []string) error {
 			return err
 		}
 	}
-	m, err := r.holders()
+	m, err := r.Holders()
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (r *run) established(_ context.Context, args []string) error {
 }
 
 // missing lists the customers without a session.
-func (r *run) missing(m mapping) string {
+func (r *Story) missing(m Mapping) string {
 	var names []string
 	for _, s := range r.sessions.All() {
 		if m[s.Customer.Name] == "" {
@@ -48,7 +48,7 @@ func (r *run) missing(m mapping) string {
 
 // flapped: exactly N sessions, or those of a server as saved, went down since
 // the mark.
-func (r *run) flapped(_ context.Context, args []string) error {
+func (r *Story) flapped(_ context.Context, args []string) error {
 	if err := r.sessions.Update(); err != nil {
 		return err
 	}
@@ -76,18 +76,18 @@ func (r *run) flapped(_ context.Context, args []string) error {
 }
 
 // holds: a server has N sessions, or those that it had in a saved mapping.
-func (r *run) holds(_ context.Context, args []string) error {
-	m, err := r.holders()
+func (r *Story) holds(_ context.Context, args []string) error {
+	m, err := r.Holders()
 	if err != nil {
 		return err
 	}
-	got := m.on(args[0])
+	got := m.On(args[0])
 	if name, ok := strings.CutPrefix(args[1], "same:"); ok {
 		before, known := r.mappings[name]
 		if !known {
 			return fmt.Errorf("no mapping was saved as %q", name)
 		}
-		if diff := cmp.Diff(before.on(args[0]), got); diff != "" {
+		if diff := cmp.Diff(before.On(args[0]), got); diff != "" {
 			return fmt.Errorf("%s holds other sessions than before (-before +now):\n%s", args[0], diff)
 		}
 		return nil
@@ -104,7 +104,7 @@ func (r *run) holds(_ context.Context, args []string) error {
 
 // mapping: every customer is where it was, but for those that were on an
 // excepted server: they are on another one.
-func (r *run) mapping(_ context.Context, args []string) error {
+func (r *Story) mapping(_ context.Context, args []string) error {
 	before, known := r.mappings[args[0]]
 	if !known {
 		return fmt.Errorf("no mapping was saved as %q", args[0])
@@ -116,15 +116,15 @@ func (r *run) mapping(_ context.Context, args []string) error {
 		}
 		except = args[2:]
 	}
-	now, err := r.holders()
+	now, err := r.Holders()
 	if err != nil {
 		return err
 	}
-	if moves := now.moved(before, except...); len(moves) > 0 {
+	if moves := now.Moved(before, except...); len(moves) > 0 {
 		return fmt.Errorf("%d moved: %s", len(moves), strings.Join(moves, ", "))
 	}
 	for _, server := range except {
-		for _, c := range before.on(server) {
+		for _, c := range before.On(server) {
 			if to := now[c]; to == server || to == "" {
 				return fmt.Errorf("%s was on %s and is on %q; it should be elsewhere", c, server, to)
 			}
@@ -152,7 +152,7 @@ func (s *Site) allTables() (map[string]string, error) {
 }
 
 // tablesAre: the tables of all LBs are equal, as they were saved, or as a file.
-func (r *run) tablesAre(_ context.Context, args []string) error {
+func (r *Story) tablesAre(_ context.Context, args []string) error {
 	tables, err := r.allTables()
 	if err != nil {
 		return err
@@ -184,7 +184,7 @@ func (r *run) tablesAre(_ context.Context, args []string) error {
 }
 
 // weight: a server has this weight for every VIP on every LB.
-func (r *run) weight(_ context.Context, args []string) error {
+func (r *Story) weight(_ context.Context, args []string) error {
 	n, err := r.Lab.Topology.Node(args[0])
 	if err != nil {
 		return err
@@ -207,7 +207,7 @@ func (r *run) weight(_ context.Context, args []string) error {
 }
 
 // nexthops: the fabric sends every VIP to exactly these LBs.
-func (r *run) nexthops(_ context.Context, args []string) error {
+func (r *Story) nexthops(_ context.Context, args []string) error {
 	want := slices.Sorted(slices.Values(args))
 	for _, vip := range r.vips() {
 		got, err := r.Lab.NextHops(vip)
@@ -222,8 +222,8 @@ func (r *run) nexthops(_ context.Context, args []string) error {
 }
 
 // agree: the controllers say that every LB that is powered runs the plan.
-func (r *run) agree(ctx context.Context, _ []string) error {
-	status, err := r.status(ctx)
+func (r *Story) agree(ctx context.Context, _ []string) error {
+	status, err := r.Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -245,8 +245,8 @@ func (r *run) agree(ctx context.Context, _ []string) error {
 }
 
 // leader: the elected controller is, or is not, one of this name.
-func (r *run) leader(ctx context.Context, args []string) error {
-	status, err := r.status(ctx)
+func (r *Story) leader(ctx context.Context, args []string) error {
+	status, err := r.Status(ctx)
 	if err != nil {
 		return err
 	}

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// mapping says which real server holds each customer's session.
-type mapping map[string]string
+// Mapping says which real server holds each customer's session.
+type Mapping map[string]string
 
-// on lists the customers on a server.
-func (m mapping) on(server string) []string {
+// On lists the customers on a server.
+func (m Mapping) On(server string) []string {
 	var customers []string
 	for _, c := range slices.Sorted(maps.Keys(m)) {
 		if m[c] == server {
@@ -21,9 +21,9 @@ func (m mapping) on(server string) []string {
 	return customers
 }
 
-// moved lists the customers that are elsewhere than before, "c-001 rs-1 to
+// Moved lists the customers that are elsewhere than before, "c-001 rs-1 to
 // rs-2", leaving out those that were on one of the excepted servers.
-func (m mapping) moved(before mapping, except ...string) []string {
+func (m Mapping) Moved(before Mapping, except ...string) []string {
 	var moves []string
 	for _, c := range slices.Sorted(maps.Keys(before)) {
 		if from, to := before[c], m[c]; from != to && !slices.Contains(except, from) {
@@ -37,7 +37,7 @@ func (m mapping) moved(before mapping, except ...string) []string {
 }
 
 // String counts the customers of each server.
-func (m mapping) String() string {
+func (m Mapping) String() string {
 	count := make(map[string]int)
 	for _, server := range m {
 		count[server]++

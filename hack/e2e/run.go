@@ -15,14 +15,14 @@ import (
 	"github.com/peerage/peerage/hack/lab"
 )
 
-// run is one scenario under way.
-type run struct {
+// Story is a scenario under way.
+type Story struct {
 	*Site
 	scenario *Scenario
 	// mark is the moment since which flaps count.
 	mark time.Time
 	// mappings and tables are what was saved, by name.
-	mappings map[string]mapping
+	mappings map[string]Mapping
 	tables   map[string]map[string]string
 	// vars are what `let` set; $NAME stands for them.
 	vars map[string]string
@@ -33,12 +33,29 @@ type run struct {
 // pollEvery is how often an expectation is looked at.
 const pollEvery = 200 * time.Millisecond
 
+// Begin starts a story on a site. Files are what its steps may refer to.
+func (s *Site) Begin(files map[string]string) *Story {
+	return &Story{
+		Site: s, scenario: &Scenario{Files: files}, mark: time.Now(),
+		mappings: make(map[string]Mapping), tables: make(map[string]map[string]string), vars: make(map[string]string),
+	}
+}
+
+// Take takes one step, written as in a scenario's file.
+func (r *Story) Take(ctx context.Context, line string) error {
+	step, err := r.scenario.parseStep(line)
+	if err != nil {
+		return fmt.Errorf("%s: %w", line, err)
+	}
+	if err := r.take(ctx, step); err != nil {
+		return fmt.Errorf("%s: %w", line, err)
+	}
+	return nil
+}
+
 // Run takes every step of a scenario on a site that is up and at rest.
 func (s *Site) Run(ctx context.Context, scenario *Scenario) error {
-	r := &run{
-		Site: s, scenario: scenario, mark: time.Now(),
-		mappings: make(map[string]mapping), tables: make(map[string]map[string]string), vars: make(map[string]string),
-	}
+	r := s.Begin(scenario.Files)
 	for _, step := range scenario.Steps {
 		start := time.Now()
 		err := r.take(ctx, step)
@@ -50,7 +67,7 @@ func (s *Site) Run(ctx context.Context, scenario *Scenario) error {
 	return nil
 }
 
-func (r *run) take(ctx context.Context, step Step) error {
+func (r *Story) take(ctx context.Context, step Step) error {
 	v := verbs(r)[step.Verb]
 	args := r.expand(step.Args)
 	switch step.Mode {
@@ -59,15 +76,15 @@ func (r *run) take(ctx context.Context, step Step) error {
 	case Check:
 		return v.expect(ctx, args)
 	case Wait:
-		return eventually(ctx, step.Limit, func(ctx context.Context) error { return v.expect(ctx, args) })
+		return r.eventually(ctx, step.Limit, func(ctx context.Context) error { return v.expect(ctx, args) })
 	case During:
-		return always(ctx, step.Limit, func(ctx context.Context) error { return v.expect(ctx, args) })
+		return r.always(ctx, step.Limit, func(ctx context.Context) error { return v.expect(ctx, args) })
 	}
 	return fmt.Errorf("mode %d", step.Mode)
 }
 
 // expand replaces $NAME by what let set.
-func (r *run) expand(args []string) []string {
+func (r *Story) expand(args []string) []string {
 	out := make([]string, len(args))
 	for i, a := range args {
 		for name, value := range r.vars {
@@ -79,10 +96,11 @@ func (r *run) expand(args []string) []string {
 }
 
 // eventually waits until ok returns nil; its last error says what was not so.
-func eventually(ctx context.Context, limit time.Duration, ok func(context.Context) error) error {
+func (s *Site) eventually(ctx context.Context, limit time.Duration, ok func(context.Context) error) error {
 	start := time.Now()
 	for {
 		err := ok(ctx)
+		s.tick()
 		if err == nil {
 			return nil
 		}
@@ -98,12 +116,13 @@ func eventually(ctx context.Context, limit time.Duration, ok func(context.Contex
 }
 
 // always sees that ok returns nil for the whole length.
-func always(ctx context.Context, length time.Duration, ok func(context.Context) error) error {
+func (s *Site) always(ctx context.Context, length time.Duration, ok func(context.Context) error) error {
 	start := time.Now()
 	for time.Since(start) < length {
 		if err := ok(ctx); err != nil {
 			return fmt.Errorf("after %s: %w", time.Since(start).Round(time.Millisecond), err)
 		}
+		s.tick()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -113,8 +132,8 @@ func always(ctx context.Context, length time.Duration, ok func(context.Context) 
 	return nil
 }
 
-// status asks the controllers for the status of the site.
-func (s *Site) status(ctx context.Context) (*api.Status, error) {
+// Status asks the controllers for the status of the site.
+func (s *Site) Status(ctx context.Context) (*api.Status, error) {
 	out, err := s.Lab.Ctl(ctx, "status", "-o", "json")
 	if err != nil {
 		return nil, fmt.Errorf("peeragectl status: %w: %s", err, out)
@@ -126,9 +145,9 @@ func (s *Site) status(ctx context.Context) (*api.Status, error) {
 	return &status, nil
 }
 
-// holders is the mapping of established sessions: the customer's router says
+// Holders is the mapping of established sessions: the customer's router says
 // that it is up, the real server's kernel that it has the connection.
-func (s *Site) holders() (mapping, error) {
+func (s *Site) Holders() (Mapping, error) {
 	if err := s.sessions.Update(); err != nil {
 		return nil, err
 	}
@@ -136,7 +155,7 @@ func (s *Site) holders() (mapping, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := make(mapping)
+	m := make(Mapping)
 	for _, one := range s.sessions.All() {
 		if server := all[one.Customer.Name]; one.Established && server != "" {
 			m[one.Customer.Name] = server

@@ -88,13 +88,13 @@ func TestScenarios(t *testing.T) {
 }
 
 func TestMoved(t *testing.T) {
-	before := mapping{"c-001": "rs-1", "c-002": "rs-2", "c-003": "rs-3", "c-004": "rs-3"}
-	now := mapping{"c-001": "rs-1", "c-002": "rs-1", "c-003": "rs-1"}
+	before := Mapping{"c-001": "rs-1", "c-002": "rs-2", "c-003": "rs-3", "c-004": "rs-3"}
+	now := Mapping{"c-001": "rs-1", "c-002": "rs-1", "c-003": "rs-1"}
 	want := []string{"c-002 rs-2 to rs-1", "c-003 rs-3 to rs-1", "c-004 rs-3 to nowhere"}
-	if diff := cmp.Diff(want, now.moved(before)); diff != "" {
+	if diff := cmp.Diff(want, now.Moved(before)); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(want[:1], now.moved(before, "rs-3")); diff != "" {
+	if diff := cmp.Diff(want[:1], now.Moved(before, "rs-3")); diff != "" {
 		t.Error(diff)
 	}
 	if got, want := before.String(), "rs-1:1 rs-2:1 rs-3:2"; got != want {

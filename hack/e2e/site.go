@@ -23,12 +23,23 @@ type Site struct {
 	Lab *lab.Lab
 	// Trace is told every step with how long it took; nil for silence.
 	Trace func(format string, args ...any)
+	// Tick is called while something is waited for; nil for never.
+	Tick func()
 
 	sessions *lab.Sessions
 }
 
 // NewSite watches a site that is up or coming up.
 func NewSite(l *lab.Lab) *Site { return &Site{Lab: l, sessions: lab.FollowSessions(l.Topology)} }
+
+// Sessions are the customers' sessions, as of the last look.
+func (s *Site) Sessions() *lab.Sessions { return s.sessions }
+
+func (s *Site) tick() {
+	if s.Tick != nil {
+		s.Tick()
+	}
+}
 
 func (s *Site) trace(format string, args ...any) {
 	if s.Trace != nil {
@@ -42,17 +53,17 @@ const restTimeout = 90 * time.Second
 
 // Rest waits until a site is as it should be when nobody does anything to it.
 func (s *Site) Rest(ctx context.Context) error {
-	r := &run{Site: s}
+	r := &Story{Site: s}
 	var lbs []string
 	for _, n := range s.Lab.Topology.LBNodes() {
 		lbs = append(lbs, n.Name)
 	}
-	return eventually(ctx, restTimeout, func(ctx context.Context) error {
+	return s.eventually(ctx, restTimeout, func(ctx context.Context) error {
 		return errors.Join(r.nexthops(ctx, lbs), r.established(ctx, []string{"all"}), r.tablesAre(ctx, []string{"equal"}), r.agree(ctx, nil), r.allServing(ctx))
 	})
 }
 
-func (r *run) allServing(ctx context.Context) error {
+func (r *Story) allServing(ctx context.Context) error {
 	for _, n := range r.Lab.Topology.RealServerNodes() {
 		if err := r.weight(ctx, []string{n.Name, "1"}); err != nil {
 			return err
@@ -95,7 +106,7 @@ func (s *Site) Restore(ctx context.Context) error {
 			}
 		}
 	}
-	return eventually(ctx, restTimeout, func(ctx context.Context) error {
+	return s.eventually(ctx, restTimeout, func(ctx context.Context) error {
 		if out, err := s.Lab.Ctl(ctx, "apply", "-f", lab.Root+"/site.yaml"); err != nil {
 			return fmt.Errorf("peeragectl apply: %w: %s", err, out)
 		}
@@ -104,7 +115,7 @@ func (s *Site) Restore(ctx context.Context) error {
 }
 
 func (s *Site) poolAll(ctx context.Context) error {
-	status, err := s.status(ctx)
+	status, err := s.Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -120,7 +131,7 @@ func (s *Site) poolAll(ctx context.Context) error {
 }
 
 // etcdPut writes a key behind the API's back, through etcd's JSON gateway.
-func (r *run) etcdPut(ctx context.Context, _ Step, args []string) error {
+func (r *Story) etcdPut(ctx context.Context, _ Step, args []string) error {
 	if args[0] != "put" {
 		return fmt.Errorf("etcd %s is not known; want put", args[0])
 	}

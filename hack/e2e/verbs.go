@@ -26,7 +26,7 @@ type verb struct {
 
 // verbs are all steps of a run, by their first word. A nil run is good for
 // everything but calling them.
-func verbs(r *run) map[string]verb {
+func verbs(r *Story) map[string]verb {
 	on := func(usage string, do func(ctx context.Context, name string) error) verb {
 		return verb{usage: usage, least: 1, most: -1, do: func(ctx context.Context, _ Step, args []string) error {
 			for _, name := range args {
@@ -91,7 +91,7 @@ func goldenFile(args []string) string {
 	return ""
 }
 
-func (r *run) ctl(ctx context.Context, step Step, args []string) error {
+func (r *Story) ctl(ctx context.Context, step Step, args []string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	out, err := r.Lab.Ctl(ctx, args...)
@@ -106,7 +106,7 @@ func (r *run) ctl(ctx context.Context, step Step, args []string) error {
 }
 
 // reset makes customers connect anew, as after an outage of their own.
-func (r *run) reset(_ context.Context, which string) error {
+func (r *Story) reset(_ context.Context, which string) error {
 	customers, err := r.choose(which)
 	if err != nil {
 		return err
@@ -120,7 +120,7 @@ func (r *run) reset(_ context.Context, which string) error {
 }
 
 // choose lists the customers that a word stands for.
-func (r *run) choose(which string) ([]string, error) {
+func (r *Story) choose(which string) ([]string, error) {
 	kind, rest, _ := strings.Cut(which, ":")
 	switch kind {
 	case "all":
@@ -135,13 +135,13 @@ func (r *run) choose(which string) ([]string, error) {
 		if !ok || !known {
 			return nil, fmt.Errorf("%q: want on:SERVER@NAME with a saved mapping's NAME", which)
 		}
-		return m.on(server), nil
+		return m.On(server), nil
 	case "moved":
 		before, known := r.mappings[rest]
 		if !known {
 			return nil, fmt.Errorf("no mapping was saved as %q", rest)
 		}
-		now, err := r.holders()
+		now, err := r.Holders()
 		if err != nil {
 			return nil, err
 		}
@@ -156,10 +156,10 @@ func (r *run) choose(which string) ([]string, error) {
 	return []string{which}, nil
 }
 
-func (r *run) save(_ context.Context, _ Step, args []string) error {
+func (r *Story) save(_ context.Context, _ Step, args []string) error {
 	switch args[0] {
 	case "mapping":
-		m, err := r.holders()
+		m, err := r.Holders()
 		if err != nil {
 			return err
 		}
@@ -177,8 +177,8 @@ func (r *run) save(_ context.Context, _ Step, args []string) error {
 	return fmt.Errorf("cannot save %q", args[0])
 }
 
-func (r *run) let(ctx context.Context, _ Step, args []string) error {
-	status, err := r.status(ctx)
+func (r *Story) let(ctx context.Context, _ Step, args []string) error {
+	status, err := r.Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func (r *run) let(ctx context.Context, _ Step, args []string) error {
 	return nil
 }
 
-func (r *run) says(ctx context.Context, args []string) error {
+func (r *Story) says(ctx context.Context, args []string) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	out, err := r.Lab.Ctl(ctx, args[1:]...)
@@ -215,7 +215,7 @@ func (r *run) says(ctx context.Context, args []string) error {
 	return nil
 }
 
-func (r *run) printedIs(_ context.Context, args []string) error {
+func (r *Story) printedIs(_ context.Context, args []string) error {
 	re, err := regexp.Compile("(?s)" + args[0])
 	if err != nil {
 		return err

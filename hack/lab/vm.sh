@@ -39,6 +39,7 @@ if [ -z "${LAB_OUT:-}" ]; then
 fi
 mkdir -p "$LAB_OUT"
 LAB_OUT=$(cd "$LAB_OUT" && pwd)
+[ ! -t 1 ] || export LAB_TERMINAL=1
 export LAB_OUT PEERAGE_LAB=1 PEERAGE_LAB_MODE=$mode
 control=$(mktemp -d "$LAB_OUT/.lab.XXXXXX")
 tidy() {
