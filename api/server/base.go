@@ -1,0 +1,78 @@
+package server
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/peerage/peerage/api"
+	"github.com/peerage/peerage/api/store"
+)
+
+// base is the state that a write is judged by: the linearizable one, believed
+// only if the mirror knows no later one. What cannot be decoded in it is
+// taken from the mirror, which keeps the last good value, because a plan that
+// seems absent would let a change pass every guard.
+func (s *Server) base(tx *store.Tx) (*api.State, error) {
+	fresh, known := tx.State(), s.cfg.Mirror.State()
+	if known.ClusterID != 0 && (fresh.ClusterID != known.ClusterID || fresh.Revision < known.Revision) {
+		return nil, held(fmt.Errorf("%w: cluster %x at revision %d answers, known is %x at %d",
+			store.ErrHeld, fresh.ClusterID, fresh.Revision, known.ClusterID, known.Revision))
+	}
+	if len(fresh.Bad) == 0 {
+		return fresh, nil
+	}
+	st := *fresh
+	st.Plans, st.Intents, st.Applied = maps.Clone(fresh.Plans), maps.Clone(fresh.Intents), maps.Clone(fresh.Applied)
+	st.Pools, st.LoadBalancers, st.RealServers = maps.Clone(fresh.Pools), maps.Clone(fresh.LoadBalancers), maps.Clone(fresh.RealServers)
+	for _, key := range keys(fresh.Bad) {
+		if !keep(&st, known, key) {
+			return nil, &api.Error{Code: api.ErrorUnavailable,
+				Message: fmt.Sprintf("nothing can be changed while the value of %s cannot be read: %v", key, fresh.Bad[key]),
+				Hint:    "restore the key, or delete it with etcdctl"}
+		}
+	}
+	return &st, nil
+}
+
+// keep puts the last good value of a key into st. It is false when there is
+// none and guards depend on it. Configuration without one counts as absent:
+// applying it again is the way to repair it.
+func keep(st, known *api.State, key string) bool {
+	// The key ends in kind and name, behind the prefix of the store.
+	parts := strings.Split(key, "/")
+	if len(parts) < 3 {
+		return true
+	}
+	kind, name := parts[len(parts)-2], parts[len(parts)-1]
+	switch {
+	case kind == "plan":
+		return copyKey(st.Plans, known.Plans, name)
+	case strings.Contains(key, "/intent/realservers/"):
+		return copyKey(st.Intents, known.Intents, name)
+	case strings.Contains(key, "/config/pools/"):
+		copyKey(st.Pools, known.Pools, name)
+	case strings.Contains(key, "/config/lbs/"):
+		copyKey(st.LoadBalancers, known.LoadBalancers, name)
+	case strings.Contains(key, "/config/realservers/"):
+		copyKey(st.RealServers, known.RealServers, name)
+	case parts[len(parts)-3] == "applied":
+		if last := known.Applied[kind][name]; last != nil {
+			byLB := maps.Clone(st.Applied[kind])
+			if byLB == nil {
+				byLB = make(map[string]*api.Applied)
+			}
+			byLB[name] = last
+			st.Applied[kind] = byLB
+		}
+	}
+	return true
+}
+
+func copyKey[V any](to, from map[string]V, key string) bool {
+	v, found := from[key]
+	if found {
+		to[key] = v
+	}
+	return found
+}
