@@ -146,21 +146,22 @@ type change struct {
 // change runs one change of configuration as a transaction: fn says what is
 // wanted, the guards look at the outcome.
 func (s *Server) change(ctx context.Context, o options, fn func(c *change) error) (*api.ApplyResult, error) {
-	if err := s.believed(); err != nil {
+	known, err := s.believed()
+	if err != nil {
 		return nil, err
 	}
 	var result *api.ApplyResult
 	revision, err := s.cfg.Store.Update(ctx, func(tx *store.Tx) error {
-		base, err := s.base(tx)
+		current, err := base(tx, known)
 		if err != nil {
 			return err
 		}
-		c := &change{options: o, before: base, after: newOverlay(base), result: &api.ApplyResult{DryRun: o.dryRun, Objects: []api.ObjectChange{}}}
+		c := &change{options: o, before: current, after: newOverlay(current), result: &api.ApplyResult{DryRun: o.dryRun, Objects: []api.ObjectChange{}}}
 		result = c.result
 		if err := fn(c); err != nil {
 			return err
 		}
-		c.result.Plan = s.cfg.Planner.Preview(base, c.after.State, o.now)
+		c.result.Plan = s.cfg.Planner.Preview(current, c.after.State, o.now)
 		c.result.Warnings = api.SiteWarnings(c.after.Objects())
 		if o.dryRun {
 			return nil
@@ -180,14 +181,6 @@ func (s *Server) change(ctx context.Context, o options, fn func(c *change) error
 		s.settle(ctx, revision)
 	}
 	return result, nil
-}
-
-// believed refuses writes to a store that was restored from a backup.
-func (s *Server) believed() error {
-	if why := s.cfg.Mirror.State().Held; why != nil {
-		return held(why)
-	}
-	return nil
 }
 
 // put plans the change of one object.

@@ -9,12 +9,25 @@ import (
 	"github.com/peerage/peerage/api/store"
 )
 
+// believed is what the mirror knows, unless that is of a store that was
+// restored from a backup: then nothing may be written.
+func (s *Server) believed() (*api.State, error) {
+	known := s.cfg.Mirror.State()
+	if known.Held != nil {
+		return nil, held(known.Held)
+	}
+	return known, nil
+}
+
 // base is the state that a write is judged by: the linearizable one, believed
 // only if the mirror knows no later one. What cannot be decoded in it is
 // taken from the mirror, which keeps the last good value, because a plan that
 // seems absent would let a change pass every guard.
-func (s *Server) base(tx *store.Tx) (*api.State, error) {
-	fresh, known := tx.State(), s.cfg.Mirror.State()
+//
+// known is what the mirror knew before the transaction began: a newer one
+// would rightly be ahead of it.
+func base(tx *store.Tx, known *api.State) (*api.State, error) {
+	fresh := tx.State()
 	if known.ClusterID != 0 && (fresh.ClusterID != known.ClusterID || fresh.Revision < known.Revision) {
 		return nil, held(fmt.Errorf("%w: cluster %x at revision %d answers, known is %x at %d",
 			store.ErrHeld, fresh.ClusterID, fresh.Revision, known.ClusterID, known.Revision))

@@ -156,21 +156,22 @@ func ending(until time.Time) string {
 // the intent and says in words what it did; nothing when there was nothing to
 // do.
 func (s *Server) intend(ctx context.Context, v *verb, fn func(*api.ServerIntent) string) (*api.VerbResult, error) {
-	if err := s.believed(); err != nil {
+	known, err := s.believed()
+	if err != nil {
 		return nil, err
 	}
 	object := "RealServer/" + v.server
 	var result *api.VerbResult
 	revision, err := s.cfg.Store.Update(ctx, func(tx *store.Tx) error {
-		base, err := s.base(tx)
+		current, err := base(tx, known)
 		if err != nil {
 			return err
 		}
-		if base.RealServers[v.server] == nil {
-			return notFound(api.KindRealServer, v.server, keys(base.RealServers))
+		if current.RealServers[v.server] == nil {
+			return notFound(api.KindRealServer, v.server, keys(current.RealServers))
 		}
 		before := &api.ServerIntent{Schema: api.Schema, Server: v.server}
-		if i := base.Intents[v.server]; i != nil {
+		if i := current.Intents[v.server]; i != nil {
 			before = i
 		}
 		next := *before
@@ -179,10 +180,10 @@ func (s *Server) intend(ctx context.Context, v *verb, fn func(*api.ServerIntent)
 		if done == "" {
 			return nil
 		}
-		after := newOverlay(base)
+		after := newOverlay(current)
 		after.intent(&next)
 		result.Changed, result.After = true, &next
-		result.Plan = s.cfg.Planner.Preview(base, after.State, v.mark.At)
+		result.Plan = s.cfg.Planner.Preview(current, after.State, v.mark.At)
 		if v.DryRun {
 			return nil
 		}
