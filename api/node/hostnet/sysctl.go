@@ -27,7 +27,8 @@ const (
 // Sysctls sets kernel parameters and remembers what they were.
 //
 // A key is written as sysctl(8) takes it: "net.ipv4.vs.sloppy_tcp", or with
-// slashes where a part contains a dot: "net/ipv4/conf/eth0.10/arp_ignore".
+// slashes where a part contains a dot: "net/ipv4/conf/eth0.10/arp_ignore". As
+// in sysctl.d(5), a minus before it says that the parameter may be missing.
 type Sysctls struct {
 	// Dir keeps the record of the original values. It must exist.
 	Dir string
@@ -72,13 +73,17 @@ func (s *Sysctls) Set(ctx context.Context, want map[string]string) (drifted []st
 	var errs []error
 	var todo []string
 	recorded := false
+	want, optional := sort(want)
 	for _, key := range slices.Sorted(maps.Keys(want)) {
 		value, err := read(root, key)
+		if optional[key] && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		ours := normal(want[key])
+		ours := want[key]
 		c := rec.Values[key]
 		drift := s.held[key] == ours || c != nil && c.Ours == ours
 		if value == ours {
@@ -108,9 +113,21 @@ func (s *Sysctls) Set(ctx context.Context, want map[string]string) (drifted []st
 			errs = append(errs, err)
 			continue
 		}
-		s.held[key] = normal(want[key])
+		s.held[key] = want[key]
 	}
 	return drifted, errors.Join(errs...)
+}
+
+// sort brings keys and values into the form they are compared in, and tells
+// which parameters may be missing.
+func sort(want map[string]string) (values map[string]string, optional map[string]bool) {
+	values, optional = make(map[string]string, len(want)), map[string]bool{}
+	for key, value := range want {
+		name, may := strings.CutPrefix(key, "-")
+		values[name] = normal(value)
+		optional[name] = may
+	}
+	return values, optional
 }
 
 // Restore puts back the original value of each parameter that still has the

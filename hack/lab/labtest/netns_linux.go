@@ -22,6 +22,9 @@ func Netns(t *testing.T, fn func(t *testing.T)) {
 	t.Helper()
 	Kernel(t)
 	if os.Getenv(inNetns) == t.Name() {
+		if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
+			t.Fatalf("lo: %v: %s", err, out)
+		}
 		fn(t)
 		return
 	}
