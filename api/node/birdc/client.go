@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -121,9 +122,8 @@ func (c *Client) maxReply() int64 {
 	return DefaultMaxReply
 }
 
-// newBufio is apart so that the reader's tests use the same buffer.
 const bufferSize = 64 << 10
 
-func newReader(src interface{ Read([]byte) (int, error) }, limit int64) *reader {
+func newReader(src io.Reader, limit int64) *reader {
 	return &reader{src: bufio.NewReaderSize(src, bufferSize), left: limit}
 }

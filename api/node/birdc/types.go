@@ -46,6 +46,8 @@ type BGP struct {
 	NeighborAS uint32 // 0: not fixed, or not known yet
 	LocalAS    uint32
 	NeighborID netip.Addr
+	// LocalAddress is the address that an established session is to.
+	LocalAddress netip.Addr
 	// HoldTimer is what is left, HoldTime what was negotiated; both zero
 	// unless the session is up.
 	HoldTimer, HoldTime time.Duration
