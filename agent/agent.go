@@ -28,6 +28,8 @@ type Source interface {
 // Store takes what the agent reports.
 type Store interface {
 	PutApplied(ctx context.Context, a *api.Applied) error
+	// DeleteApplied takes back what was told of a pool that is not carried.
+	DeleteApplied(ctx context.Context, pool, lb string) error
 }
 
 // Prober measures the paths to the real servers.
@@ -118,7 +120,7 @@ func New(cfg Config) (*Agent, error) {
 	}
 	a := &Agent{
 		cfg: cfg, log: cfg.Logger,
-		pub:     newPublisher(cfg.Store, cfg.Logger.Named("publish"), cfg.Metrics),
+		pub:     newPublisher(cfg.Name, cfg.Store, cfg.Logger.Named("publish"), cfg.Metrics),
 		gone:    departure{},
 		sick:    map[string]int{},
 		drift:   map[string]int64{},

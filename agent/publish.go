@@ -24,6 +24,7 @@ const (
 // publisher writes what was reached to the store, in a goroutine of its own:
 // a store that hangs must not hold up the host.
 type publisher struct {
+	lb      string
 	store   Store
 	log     hclog.Logger
 	metrics *Metrics
@@ -32,6 +33,7 @@ type publisher struct {
 	mu       sync.Mutex // guards the fields below
 	latest   map[string]*api.Applied
 	lost     map[string]bool
+	gone     []string
 	interval time.Duration
 
 	// sent and at belong to the goroutine of run.
@@ -39,20 +41,24 @@ type publisher struct {
 	at   map[string]time.Time
 }
 
-func newPublisher(store Store, log hclog.Logger, m *Metrics) *publisher {
+func newPublisher(lb string, store Store, log hclog.Logger, m *Metrics) *publisher {
 	return &publisher{
-		store: store, log: log, metrics: m, wake: make(chan struct{}, 1),
+		lb: lb, store: store, log: log, metrics: m, wake: make(chan struct{}, 1),
 		latest: map[string]*api.Applied{}, interval: defaultObserve,
 		sent: map[string]*api.Applied{}, at: map[string]time.Time{},
 	}
 }
 
 // set hands over the newest word on pools. It never blocks. Lost are pools of
-// which the store, believed, holds nothing of ours.
-func (p *publisher) set(applied []*api.Applied, lost map[string]bool, interval time.Duration) {
+// which the store, believed, holds nothing of ours; gone are those of which it
+// should hold nothing any more.
+func (p *publisher) set(applied []*api.Applied, lost map[string]bool, gone []string, interval time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.interval, p.lost = interval, lost
+	p.interval, p.lost, p.gone = interval, lost, gone
+	for _, pool := range gone {
+		delete(p.latest, pool)
+	}
 	for _, a := range applied {
 		p.latest[a.Pool] = a
 	}
@@ -85,9 +91,15 @@ func (p *publisher) run(ctx context.Context) error {
 // flush writes what is due, and tells when to look again.
 func (p *publisher) flush(ctx context.Context) time.Duration {
 	p.mu.Lock()
-	latest, lost, interval := maps.Clone(p.latest), p.lost, p.interval
+	latest, lost, gone, interval := maps.Clone(p.latest), p.lost, p.gone, p.interval
 	p.mu.Unlock()
 	next := time.Hour
+	for _, pool := range gone {
+		delete(p.sent, pool)
+		if err := p.put(ctx, func(ctx context.Context) error { return p.store.DeleteApplied(ctx, pool, p.lb) }); err != nil {
+			return retryAfter
+		}
+	}
 	for _, pool := range slices.Sorted(maps.Keys(latest)) {
 		a := latest[pool]
 		due := p.due(a, lost[pool], interval)
@@ -98,19 +110,23 @@ func (p *publisher) flush(ctx context.Context) time.Duration {
 		if due < 0 {
 			continue
 		}
-		one, cancel := context.WithTimeout(ctx, putTimeout)
-		err := p.store.PutApplied(one, a)
-		cancel()
-		p.metrics.published(err)
-		if err != nil {
-			if ctx.Err() == nil {
-				p.log.Debug("not published; it is tried again", "pool", pool, "error", err)
-			}
+		if err := p.put(ctx, func(ctx context.Context) error { return p.store.PutApplied(ctx, a) }); err != nil {
 			return retryAfter
 		}
 		p.sent[pool], p.at[pool] = a, time.Now()
 	}
 	return next
+}
+
+func (p *publisher) put(ctx context.Context, write func(context.Context) error) error {
+	one, cancel := context.WithTimeout(ctx, putTimeout)
+	defer cancel()
+	err := write(one)
+	p.metrics.published(err)
+	if err != nil && ctx.Err() == nil {
+		p.log.Debug("not published; it is tried again", "error", err)
+	}
+	return err
 }
 
 // due tells when a pool is to be written: 0 now, below 0 not at all.

@@ -29,23 +29,30 @@ func (r *round) report() {
 		for _, a := range all {
 			lost[a.Pool] = r.state.Applied[a.Pool][r.cfg.Name] == nil
 		}
-		all = append(all, r.left()...)
 	}
+	leaving, gone := r.left()
 	r.forgetPools()
-	r.pub.set(all, lost, r.observeEvery())
+	r.pub.set(append(all, leaving...), lost, gone, r.observeEvery())
 }
 
-// left takes back what was once told of pools that are not carried any more.
-func (r *round) left() []*api.Applied {
-	var all []*api.Applied
+// left sorts the pools that the store has our word on and that are not carried
+// any more: those of a host that still takes services down, and those that are
+// gone.
+func (r *round) left() (leaving []*api.Applied, gone []string) {
+	if !r.v.mayRemove {
+		return nil, nil
+	}
 	for _, pool := range slices.Sorted(maps.Keys(r.state.Applied)) {
 		told := r.state.Applied[pool][r.cfg.Name]
-		if told == nil || r.v.plans[pool] != nil || r.v.refused[pool] != nil || !r.v.mayRemove {
-			continue
+		switch {
+		case told == nil || r.v.plans[pool] != nil || r.v.refused[pool] != nil:
+		case len(r.c.leaving) > 0:
+			leaving = append(leaving, r.parting(pool, told, nil))
+		default:
+			gone = append(gone, pool)
 		}
-		all = append(all, r.parting(pool, told, nil))
 	}
-	return all
+	return leaving, gone
 }
 
 // parting is the word on a pool that is not carried.

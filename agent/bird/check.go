@@ -24,19 +24,19 @@ const maxMessage = 1 << 10
 // in the place of the old one. Nothing that runs, and nothing that BIRD would
 // read at a start, is touched.
 func (s *Speaker) check(ctx context.Context, r Rendered) error {
+	if err := Included(s.o.MainConfig, s.o.Include); err != nil {
+		return err
+	}
 	main, err := os.ReadFile(s.o.MainConfig)
 	if err != nil {
-		return fmt.Errorf("bird: the main configuration: %w; name it with --bird-config", err)
+		return fmt.Errorf("bird: the main configuration: %w", err)
 	}
 	candidate, err := hidden(s.o.Include, r.Text)
 	if err != nil {
 		return fmt.Errorf("bird include: %w", err)
 	}
 	defer os.Remove(candidate)
-	text, found := substitute(string(main), s.o.MainConfig, s.o.Include, candidate)
-	if !found {
-		return fmt.Errorf("bird: %s does not include %s; add the line `include \"%[2]s\";`", s.o.MainConfig, s.o.Include)
-	}
+	text, _ := substitute(string(main), s.o.MainConfig, s.o.Include, candidate)
 	whole, err := hidden(s.o.MainConfig, []byte(text))
 	if err != nil {
 		return fmt.Errorf("bird: the main configuration: %w", err)
@@ -144,4 +144,17 @@ func groupID(name string) (int, bool) {
 	}
 	gid, err := strconv.Atoi(g.Gid)
 	return gid, err == nil
+}
+
+// Included tells whether BIRD's main configuration includes our file, and what
+// to write when it does not.
+func Included(mainConfig, include string) error {
+	main, err := os.ReadFile(mainConfig)
+	if err != nil {
+		return fmt.Errorf("bird: the main configuration: %w; name it with --bird-config", err)
+	}
+	if _, found := substitute(string(main), mainConfig, include, include); !found {
+		return fmt.Errorf("bird: %s does not include %s; add the line `include \"%[2]s\";`", mainConfig, include)
+	}
+	return nil
 }

@@ -1,18 +1,8 @@
 // Command peerage-agent makes a load balancer equal to the controller's plans.
 package main
 
-import (
-	"context"
-	"fmt"
-	"io"
-	"os"
-)
+import "github.com/peerage/peerage/api/node"
 
-func main() {
-	if err := run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "peerage-agent:", err)
-		os.Exit(1)
-	}
-}
+const program = "peerage-agent"
 
-func run(context.Context, []string, io.Reader, io.Writer, io.Writer) error { return nil }
+func main() { node.Main(program, run) }
