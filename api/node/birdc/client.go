@@ -77,8 +77,12 @@ func (c *Client) Stream(ctx context.Context, command string, fn func(Line) error
 	if err == nil {
 		return nil
 	}
-	if cause := context.Cause(ctx); cause != nil {
-		err = errors.Join(cause, err)
+	var timeout net.Error
+	switch cause := context.Cause(ctx); {
+	case cause != nil:
+		err = fmt.Errorf("%w: %w", cause, err)
+	case errors.As(err, &timeout) && timeout.Timeout(): // a moment before ctx noticed
+		err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
 	}
 	return fmt.Errorf("bird at %s: %w", c.Socket, err)
 }
