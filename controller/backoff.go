@@ -15,7 +15,12 @@ func (b *backoff) reset() { b.delay = 0 }
 // wait returns early when ctx ends.
 func (b *backoff) wait(ctx context.Context) {
 	b.delay = min(max(2*b.delay, firstDelay), longestDelay)
-	timer := time.NewTimer(b.delay)
+	sleep(ctx, b.delay)
+}
+
+// sleep returns early when ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

@@ -192,3 +192,14 @@ func state(p *api.Plan, server string) api.ServerState {
 	}
 	return ""
 }
+
+// addPool adds a pool like edge on a port of its own.
+func addPool(name string) func(tx *store.Tx) {
+	return func(tx *store.Tx) {
+		pool := edge(2)
+		pool.Name = name
+		pool.Spec.Port = uint16(1000 + len(tx.State().Pools))
+		pool.Spec.RealServers = []string{"rs-1", "rs-2"}
+		tx.Put(pool)
+	}
+}

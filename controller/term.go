@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 
 	"github.com/peerage/peerage/api"
 	"github.com/peerage/peerage/api/store"
@@ -24,10 +23,11 @@ const (
 	// reviewEvery is how often a leader plans without being told of a change.
 	// Nothing should come of it: it is a net under the notifications.
 	reviewEvery = 10 * time.Second
-	// Rounds that write are bounded in the long run, so that a site in
-	// turmoil does not fill the store's log; a burst goes through at once, so that
-	// no operator waits for the bound.
-	roundsPerSecond, roundsBurst = 50, 50
+	// longestRest bounds the rest that a round which wrote is followed by. It
+	// rests for as long as it took: the leader takes half of what the store can do
+	// at most, however much a site is in turmoil, and the first change after a
+	// quiet moment waits for nothing.
+	longestRest = 100 * time.Millisecond
 	// writers bounds the plans that are written at the same time.
 	writers = 8
 	// resignTimeout bounds the good-bye of a leader that is stopped.
@@ -39,7 +39,6 @@ const (
 type term struct {
 	*Controller
 	leadership *store.Leadership
-	limit      *rate.Limiter
 	tracks     map[string]*track // by pool
 	idle       string            // why nothing is planned, to say it once
 }
@@ -47,7 +46,6 @@ type term struct {
 func newTerm(c *Controller, l *store.Leadership) *term {
 	return &term{
 		Controller: c, leadership: l,
-		limit:  rate.NewLimiter(roundsPerSecond, roundsBurst),
 		tracks: map[string]*track{},
 	}
 }
@@ -181,7 +179,7 @@ func (t *term) rest(why error) {
 func (t *term) write(ctx context.Context, result plan.Result) error {
 	var g errgroup.Group // without a context: one pool's failure is not another's
 	g.SetLimit(writers)
-	wrote := false
+	wrote, start := false, time.Now()
 	for _, r := range result.Pools {
 		track := t.track(r.Pool)
 		t.blocked(track, r)
@@ -197,7 +195,7 @@ func (t *term) write(ctx context.Context, result plan.Result) error {
 	}
 	err := g.Wait()
 	if wrote && err == nil {
-		_ = t.limit.Wait(ctx) // fails with ctx alone, which the loop sees
+		sleep(ctx, min(time.Since(start), longestRest))
 	}
 	return err
 }
