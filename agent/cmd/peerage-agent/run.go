@@ -103,7 +103,7 @@ func serve(ctx context.Context, o *options, log hclog.Logger) (err error) {
 	g.Go("store", mirror.Run)
 	g.Go("agent", a.Run)
 	g.Go("probe", prober.Run)
-	g.Go("register", func(ctx context.Context) error { return register(ctx, st, mirror, live) })
+	g.Go("register", func(ctx context.Context) error { return st.RegisterNode(ctx, mirror, live) })
 	g.Go("metrics", func(ctx context.Context) error {
 		return node.ServeHTTP(ctx, o.MetricsListen, node.OpsMux(registry, a.Ready))
 	})
@@ -112,24 +112,4 @@ func serve(ctx context.Context, o *options, log hclog.Logger) (err error) {
 	}
 	log.Info("agent runs", "name", o.Name, "version", node.Version)
 	return g.Wait()
-}
-
-// register waits for the site's settings, and then shows that this LB is there.
-func register(ctx context.Context, st *store.Store, m *store.Mirror, live api.Live) error {
-	changed, cancel := m.Subscribe()
-	defer cancel()
-	for {
-		s := m.State()
-		if s.Synced && s.Stale == nil {
-			if lb := s.LoadBalancers[live.Name]; lb != nil {
-				live.Addresses = lb.Spec.Addresses
-			}
-			return st.Register(ctx, live, time.Duration(s.Settings.Spec.LeaseTTL))
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-changed:
-		}
-	}
 }
