@@ -48,6 +48,11 @@ demo: build ## the main job on real parts: depool, pool, an LB killed (JSON=1)
 	@mkdir -p out && rm -rf out/demo
 	@LAB_OUT=out/demo LAB_TIMEOUT=900 hack/lab/vm.sh bin/peerage-demo $(if $(JSON),-json)
 
+.PHONY: bench
+bench: build ## measurements, in the lab (BENCH=change-to-kernel or no-op)
+	@hack/lab/install.sh lab bench
+	LAB_OUT=hack/bench/results LAB_TIMEOUT=5400 hack/lab/vm.sh bin/peerage-bench $(if $(BENCH),-bench '$(BENCH)') $(if $(ROUNDS),-rounds $(ROUNDS))
+
 .PHONY: clean
 clean: ## remove what was built and the lab's cache
 	rm -rf bin out .cache/lab

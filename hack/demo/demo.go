@@ -64,7 +64,7 @@ func (d *demo) finish(err error) {
 	for _, ms := range r.ApplyMSByLB {
 		all = append(all, ms...)
 	}
-	r.ApplyMS = quantiles(all)
+	r.ApplyMS = Quantiles{P50: lab.Quantile(all, 0.5), P99: lab.Quantile(all, 0.99)}
 	r.Seconds = math.Round(time.Since(d.screen.start).Seconds()*10) / 10
 }
 

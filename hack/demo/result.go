@@ -48,16 +48,6 @@ type Quantiles struct {
 	P99 float64 `json:"p99"`
 }
 
-// quantiles are by the nearest rank: values that were measured.
-func quantiles(sample []float64) Quantiles {
-	if len(sample) == 0 {
-		return Quantiles{}
-	}
-	sorted := slices.Sorted(slices.Values(sample))
-	rank := func(p float64) float64 { return sorted[max(0, int(math.Ceil(p*float64(len(sorted))))-1)] }
-	return Quantiles{P50: rank(0.5), P99: rank(0.99)}
-}
-
 // milliseconds rounds to what a measurement can tell.
 func milliseconds(d time.Duration) float64 {
 	return math.Round(float64(d)/float64(time.Millisecond)*10) / 10

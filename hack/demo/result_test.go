@@ -7,23 +7,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestQuantiles(t *testing.T) {
-	for name, test := range map[string]struct {
-		sample []float64
-		want   Quantiles
-	}{
-		"none": {nil, Quantiles{}},
-		"one":  {[]float64{7}, Quantiles{7, 7}},
-		"four": {[]float64{4, 1, 3, 2}, Quantiles{2, 4}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, quantiles(test.sample)); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-}
-
 func TestResult(t *testing.T) {
 	r := &Result{
 		OK: true, Sessions: 3, Flapped: map[string]int{"depool": 0, "pool": 0, "lb_kill": 1},

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,9 +36,9 @@ func (l *Lab) report(format string, args ...any) {
 	}
 }
 
-// Prepare builds the network: every node with its links, addresses and files,
-// and no process but the fabric router's.
-func (l *Lab) Prepare(ctx context.Context) error {
+// Prepare builds the network, without any program: every node with its links,
+// addresses and files. With names of nodes, only those and the fabric router.
+func (l *Lab) Prepare(ctx context.Context, only ...string) error {
 	if err := os.MkdirAll(Root, 0o755); err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func (l *Lab) Prepare(ctx context.Context) error {
 	var g errgroup.Group
 	g.SetLimit(parallel)
 	for _, n := range l.Topology.Nodes() {
-		if n.Role != RoleRouter {
+		if n.Role != RoleRouter && (len(only) == 0 || slices.Contains(only, n.Name)) {
 			g.Go(func() error { return l.plug(n) })
 		}
 	}
@@ -133,7 +134,7 @@ func (l *Lab) Up(ctx context.Context) error {
 		}
 	}
 	l.report("configuration: peeragectl apply")
-	if err := l.apply(ctx); err != nil {
+	if err := l.Apply(ctx); err != nil {
 		return err
 	}
 	l.report("%d load balancers, %d real servers", t.LoadBalancers, t.RealServers)
@@ -144,9 +145,9 @@ func (l *Lab) Up(ctx context.Context) error {
 	return l.StartNodes(ctx, t.CustomerNodes()...)
 }
 
-// apply hands the site's configuration in. A controller that has just started
+// Apply hands the site's configuration in. A controller that has just started
 // may not have seen the store yet, so that it is tried again for a while.
-func (l *Lab) apply(ctx context.Context) error {
+func (l *Lab) Apply(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var out []byte

@@ -2,7 +2,6 @@ package lab
 
 import (
 	"bufio"
-	"context"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
@@ -11,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // Holders tells which real server holds each customer's session: the customers
@@ -187,41 +185,4 @@ func (l *Lab) Output(node, command string, args ...string) ([]byte, error) {
 		return out, fmt.Errorf("%s: %s %s: %w: %s", node, command, strings.Join(args, " "), err, out)
 	}
 	return out, nil
-}
-
-// AwaitWeight waits until the kernel of an LB has a weight for a real server in
-// the service of every VIP, and tells when that was, within a few milliseconds.
-func (l *Lab) AwaitWeight(ctx context.Context, lb, server string, weight int) (time.Time, error) {
-	n, err := l.Topology.Node(server)
-	if err != nil {
-		return time.Time{}, err
-	}
-	var at time.Time
-	err = In(lb, func() error {
-		return poll(ctx, 2*time.Millisecond, func() bool {
-			text, err := os.ReadFile("/proc/thread-self/net/ip_vs")
-			at = time.Now()
-			return err == nil && hasWeight(string(text), n, l.Topology.Pool.VIPs, weight)
-		})
-	})
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%s has not weight %d on %s: %w", server, weight, lb, err)
-	}
-	return at, nil
-}
-
-// hasWeight reads /proc/net/ip_vs: whether a server has a weight for every VIP.
-func hasWeight(proc string, n Node, vips []netip.Addr, weight int) bool {
-	count := 0
-	for line := range strings.Lines(KernelTable(proc, vips)) {
-		f := strings.Fields(line)
-		if len(f) != 3 || line[0] != ' ' {
-			continue
-		}
-		dest, err := netip.ParseAddrPort(f[0])
-		if err == nil && dest.Addr() == n.Addr(dest.Addr().Is4()) && f[2] == strconv.Itoa(weight) {
-			count++
-		}
-	}
-	return count == len(vips)
 }

@@ -136,3 +136,22 @@ TCP  CB0071B3:00B3 mh
 		t.Error(diff)
 	}
 }
+
+func TestWatchWeight(t *testing.T) {
+	proc := []byte(`TCP  [2001:0db8:0179:0000:0000:0000:0000:0179]:00B3 mh 
+  -> [fd00:0000:0000:0000:0000:0000:0000:0102]:00B3      Route   0      3          0         
+  -> [fd00:0000:0000:0000:0000:0000:0000:0101]:00B3      Route   1      3          0         
+TCP  CB0071B3:00B3 mh  
+  -> 0A000102:00B3      Route   0      2          0         
+  -> 0A000101:00B3      Route   0      1          0         
+`)
+	topology := DefaultTopology()
+	servers := topology.RealServerNodes()
+	for i, want := range []map[int]bool{{0: false, 1: false}, {0: true, 1: false}, {0: false, 1: false}} {
+		for weight, seen := range want {
+			if got := topology.watchWeight(servers[i], weight).in(proc); got != seen {
+				t.Errorf("%s at weight %d: got %t", servers[i].Name, weight, got)
+			}
+		}
+	}
+}

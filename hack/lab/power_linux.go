@@ -34,6 +34,11 @@ func (l *Lab) StartNodes(ctx context.Context, nodes ...Node) error {
 	return g.Wait()
 }
 
+// StartProcess starts a program that the topology does not know of.
+func (l *Lab) StartProcess(ctx context.Context, n Node, p Process) error {
+	return l.children.start(ctx, n, p)
+}
+
 // Start starts one program, named as in "lb-1/agent".
 func (l *Lab) Start(ctx context.Context, name string) error {
 	n, p, err := l.Topology.Process(name, l.Bin)

@@ -36,6 +36,8 @@ type Customers struct {
 type Pool struct {
 	Name string       `yaml:"name"`
 	VIPs []netip.Addr `yaml:"vips"`
+	// Check is the type of health check, bgp or tcp.
+	Check string `yaml:"check"`
 }
 
 // Timers shorten what would make a scenario long. A lab on an emulated machine
@@ -64,7 +66,7 @@ func DefaultTopology() Topology {
 		RealServers:   4,
 		Controllers:   2,
 		Pool: Pool{
-			Name: "edge",
+			Name: "edge", Check: "bgp",
 			VIPs: []netip.Addr{netip.MustParseAddr("203.0.113.179"), netip.MustParseAddr("2001:db8:179::179")},
 		},
 		Timers: Timers{

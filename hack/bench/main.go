@@ -1,0 +1,104 @@
+//go:build linux
+
+package bench
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// bencher runs benchmarks.
+type bencher struct {
+	bin    string
+	rounds int
+}
+
+// Main is the command: -bench NAME, -rounds N.
+func Main(ctx context.Context, args []string, out io.Writer) error {
+	fs := flag.NewFlagSet("peerage-bench", flag.ContinueOnError)
+	name := fs.String("bench", "", "change-to-kernel or no-op; both when empty")
+	rounds := fs.Int("rounds", 30, "measurements for each size of site")
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	bin := fs.String("bin", filepath.Dir(self), "folder of the compiled programs")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	b := &bencher{bin: *bin, rounds: *rounds}
+	names := []string{"change-to-kernel", "no-op"}
+	if *name != "" {
+		names = []string{*name}
+	}
+	for _, name := range names {
+		if err := b.one(ctx, name, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bencher) one(ctx context.Context, name string, out io.Writer) error {
+	r := &Report{Bench: name, At: time.Now().UTC().Truncate(time.Second), Kernel: kernel(), Mode: os.Getenv("PEERAGE_LAB_MODE"), CPUs: runtime.NumCPU()}
+	switch name {
+	case "change-to-kernel":
+		for _, lbs := range []int{1, 4} {
+			for _, servers := range []int{1, 16, 64, 256} {
+				c, err := b.change(ctx, servers, lbs)
+				if err != nil {
+					return err
+				}
+				if err := c.progress(out); err != nil {
+					return err
+				}
+				r.Change = append(r.Change, c)
+			}
+		}
+	case "no-op":
+		var err error
+		if r.Noop, err = b.noop(ctx); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("benchmark %q is not known; there are change-to-kernel and no-op", name)
+	}
+	return r.write(os.Getenv("LAB_OUT"), out)
+}
+
+// write keeps the report as JSON and Markdown, and prints the latter.
+func (r *Report) write(dir string, out io.Writer) error {
+	text, err := r.JSON()
+	if err != nil {
+		return err
+	}
+	var md bytes.Buffer
+	if err := r.Markdown(&md); err != nil {
+		return err
+	}
+	for ext, content := range map[string][]byte{".json": text, ".md": md.Bytes()} {
+		if err := os.WriteFile(filepath.Join(dir, r.Bench+ext), content, 0o644); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(out, "\n%s\n", md.Bytes())
+	return err
+}
+
+// kernel is the release of the running kernel.
+func kernel() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return "unknown"
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}
