@@ -41,7 +41,7 @@ func (c *Client) configure(ctx context.Context, command string) error {
 	defer cancel()
 	for {
 		lines, err := c.Do(ctx, command)
-		if err != nil {
+		if err != nil { // also when BIRD took it and did not say so in time
 			return err
 		}
 		again, err := c.settle(ctx, command, lines)
@@ -79,12 +79,13 @@ func (c *Client) waitReady(ctx context.Context) error {
 		switch {
 		case err == nil && s.Ready:
 			return nil
-		case err != nil && ctx.Err() == nil:
+		case ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded):
+			return fmt.Errorf("bird at %s: %w: %w", c.Socket, ErrInProgress, context.DeadlineExceeded)
+		case err != nil:
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("bird at %s: %w: %w", c.Socket, ErrInProgress, context.Cause(ctx))
 		case <-tick.C:
 		}
 	}
