@@ -118,8 +118,10 @@ func (t *term) round(ctx context.Context) (wake time.Duration, err error) {
 		return reviewEvery, nil
 	}
 	t.rest(nil)
-	for pool := range st.Plans {
-		t.track(pool)
+	for pool, p := range st.Plans {
+		if t.tracks[pool] == nil { // what a new leader finds, it goes on with
+			t.tracks[pool] = new(trackOf(p, p))
+		}
 	}
 	plans := make(map[string]*api.Plan, len(t.tracks))
 	for pool, track := range t.tracks {
@@ -181,7 +183,10 @@ func (t *term) write(ctx context.Context, result plan.Result) error {
 	g.SetLimit(writers)
 	wrote, start := false, time.Now()
 	for _, r := range result.Pools {
-		track := t.track(r.Pool)
+		if t.tracks[r.Pool] == nil {
+			t.tracks[r.Pool] = &track{}
+		}
+		track := t.tracks[r.Pool]
 		t.blocked(track, r)
 		switch {
 		case r.Blocked != "" || !r.Write && !r.Delete && !track.unsure:
@@ -198,13 +203,6 @@ func (t *term) write(ctx context.Context, result plan.Result) error {
 		sleep(ctx, min(time.Since(start), longestRest))
 	}
 	return err
-}
-
-func (t *term) track(pool string) *track {
-	if t.tracks[pool] == nil {
-		t.tracks[pool] = &track{}
-	}
-	return t.tracks[pool]
 }
 
 func (t *term) put(ctx context.Context, track *track, r plan.PoolResult) error {

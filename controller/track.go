@@ -22,13 +22,12 @@ type track struct {
 	seen *api.Plan
 	// told is the plan that the audit trail knows of.
 	told *api.Plan
-	// begun tells that the mirror was looked at once.
-	begun bool
 	// blocked is why nothing was planned in the last round.
 	blocked string
 }
 
-func trackOf(p, seen *api.Plan) track { return track{plan: p, told: p, seen: seen, begun: true} }
+// trackOf begins with a plan and what the mirror shows now.
+func trackOf(p, seen *api.Plan) track { return track{plan: p, told: p, seen: seen} }
 
 // maxSent bounds how many writes the mirror may be behind. It is far beyond
 // what the bound on rounds allows while the store answers at all.
@@ -37,11 +36,7 @@ const maxSent = 1024
 // look takes what the mirror shows. It returns why the plan has to be
 // repaired, if it has.
 func (t *track) look(shown *api.Plan) (repair string) {
-	if t.begun && shown == t.seen {
-		return ""
-	}
-	if !t.begun {
-		*t = trackOf(shown, shown)
+	if shown == t.seen {
 		return ""
 	}
 	t.seen = shown

@@ -18,7 +18,8 @@ func generation(n int64, servers ...string) *api.Plan {
 func copyOf(p *api.Plan) *api.Plan { return new(*p) }
 
 func TestTrack(t *testing.T) {
-	var tr track
+	one := generation(1, "a")
+	tr := trackOf(one, one)
 	must := func(what string, shown *api.Plan, repaired bool, plan int64, unsure bool) {
 		t.Helper()
 		if why := tr.look(shown); (why != "") != repaired {
@@ -32,7 +33,6 @@ func TestTrack(t *testing.T) {
 			t.Errorf("%s: generation %d, unsure %v; want %d, %v", what, got, tr.unsure, plan, unsure)
 		}
 	}
-	one := generation(1, "a")
 	must("a new leader takes what it finds", one, false, 1, false)
 	two, three := generation(2, "a", "b"), generation(3, "a", "b", "c")
 	tr.send(two)
@@ -55,6 +55,16 @@ func TestTrack(t *testing.T) {
 	tr = trackOf(nil, tr.seen) // the pool was removed
 	must("the removal is shown", nil, false, 0, false)
 	must("somebody writes a plan of a pool that is gone", generation(5), false, 5, false)
+}
+
+// The mirror may never show a plan by itself: changes are coalesced.
+func TestTrackSkips(t *testing.T) {
+	tr := trackOf(nil, nil)
+	tr.send(generation(1, "a"))
+	tr.send(generation(2, "a", "b"))
+	if why := tr.look(generation(7)); why == "" || tr.plan.Generation != 8 || len(tr.plan.Destinations) != 2 {
+		t.Errorf("somebody else's plan, right after the first: repaired with %+v because %q", tr.plan, why)
+	}
 }
 
 func TestTrackIsBounded(t *testing.T) {

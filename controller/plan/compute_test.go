@@ -248,6 +248,13 @@ held: invalid-configuration: the configuration cannot run: VIP 192.0.2.7 port 17
 				`blocked: the pool has no VIPs or no known real servers, and no plan to keep; configure both`},
 			{"both", func(s *site) { s.pool().RealServers = []string{"rs-1"} }, `gen 1: rs-1=1/1`},
 		}},
+		{"an emptied plan is as good as none", 2, 1, []step{
+			{"first plan", nothing, `gen 1: rs-1=1/1 rs-2=1/1`},
+			{"somebody empties it, nobody reports", func(s *site) {
+				s.Plans["edge"] = &api.Plan{Pool: "edge", Generation: 7, Port: 179, VIPs: s.pool().VIPs}
+				clear(s.Paths)
+			}, `gen 8: rs-1=1/1 rs-2=1/1`},
+		}},
 		{"an unreadable plan is left alone", 2, 1, []step{
 			{"first plan", nothing, `gen 1: rs-1=1/1 rs-2=1/1`},
 			{"of a schema to come", func(s *site) {

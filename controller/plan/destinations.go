@@ -82,7 +82,7 @@ func (p *planner) before(m member) *api.Destination {
 // state is what the verdict alone makes of a pooled member.
 func (p *planner) state(m member, f finding) (api.ServerState, string) {
 	old := p.before(m)
-	joining := p.prev != nil && (old == nil || old.State == api.ServerJoining)
+	joining := p.prev != nil && len(p.prev.Destinations) > 0 && (old == nil || old.State == api.ServerJoining)
 	switch {
 	case f.verdict == good:
 		return api.ServerServing, ""
