@@ -56,7 +56,7 @@ type Client struct {
 // New makes a client. It does no I/O.
 func New(cfg Config) (*Client, error) {
 	if len(cfg.Servers) == 0 {
-		return nil, errors.New("no server is given; name at least one, such as http://127.0.0.1:7170")
+		return nil, errors.New("no server is given; name at least one, such as http://127.0.0.1:8179")
 	}
 	c := &Client{cfg: cfg}
 	if c.cfg.Timeout == 0 {
