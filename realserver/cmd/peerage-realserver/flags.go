@@ -1,0 +1,106 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/peerage/peerage/api"
+	"github.com/peerage/peerage/api/node"
+)
+
+const usage = `peerage-realserver makes this machine a real server of the pools whose plans name it: it puts
+the VIPs on a device of its own without answering for them on the wire, has a BGP
+speaker accept the customers' sessions on them, and reports the speaker's health.
+
+  peerage-realserver --name rs-1 --etcd https://10.0.0.1:2379 --etcd-ca ca.crt \
+      --etcd-cert rs-1.crt --etcd-key rs-1.key
+
+The speaker is a BIRD of its own, beside any other on the machine: Peerage writes its
+whole configuration and starts it when it does not run, but never stops or restarts
+it. Stopping peerage-realserver changes nothing: sessions go on, and the next start
+adopts what it finds.
+
+TCP-MD5 keys are files in --secrets-dir, mode 0600, named as in the pool's md5Secret.
+
+  peerage-realserver --check     tells what is missing on this machine, and changes nothing
+  peerage-realserver --remove    takes the VIPs off and restores the kernel parameters; the
+                                 sessions end. The speaker is left running. Depool the
+                                 server and stop the agent first.
+
+Exit codes: 0 done; 1 failed, or something is missing; 2 wrong use; 4 another one runs.
+
+Flags:
+`
+
+// options are the flags.
+type options struct {
+	node.Common
+	birdSocket, birdConfig, birdBinary, birdPID, birdUnit, birdLog string
+	secretsDir                                                     string
+	remove, check, version                                bool
+	fullInterval                                          time.Duration
+}
+
+// parse reads the command line and the configuration file. done tells that
+// what was asked for is printed.
+func parse(args []string, stdout io.Writer) (o *options, done bool, err error) {
+	o = &options{Common: node.Common{StateDir: "/var/lib/peerage/realserver"}}
+	fs := pflag.NewFlagSet(program, pflag.ContinueOnError)
+	fs.SetOutput(io.Discard) // errors are printed once, by main
+	fs.SortFlags = false
+	o.Flags(fs)
+	fs.StringVar(&o.birdSocket, "bird-socket", "/run/peerage/speaker.ctl", "control `socket` of the speaker's BIRD")
+	fs.StringVar(&o.birdConfig, "bird-config", "/var/lib/peerage/realserver/speaker.conf", "configuration `file` of the speaker's BIRD; Peerage owns it")
+	fs.StringVar(&o.birdBinary, "bird-binary", "bird", "the BIRD `program`")
+	fs.StringVar(&o.birdPID, "bird-pid", "/run/peerage/speaker.pid", "PID `file` of the speaker's BIRD")
+	fs.StringVar(&o.birdUnit, "bird-unit", "", "systemd `unit` to start the speaker with; default: start the program itself")
+	fs.StringVar(&o.birdLog, "bird-log", "", "`file` for the log of the speaker's BIRD; default: syslog")
+	fs.StringVar(&o.secretsDir, "secrets-dir", "/etc/peerage/secrets", "`directory` with one file for each TCP-MD5 key")
+	fs.DurationVar(&o.fullInterval, "full-interval", 10*time.Second, "time between two rounds that look at everything and repair what drifted")
+	fs.BoolVar(&o.check, "check", false, "tell what is missing on this machine, and exit")
+	fs.BoolVar(&o.remove, "remove", false, "take the VIPs off, restore the kernel parameters, and exit")
+	fs.BoolVar(&o.version, "version", false, "print the version and exit")
+	switch err := fs.Parse(args); {
+	case errors.Is(err, pflag.ErrHelp):
+		_, err = io.WriteString(stdout, usage+fs.FlagUsages())
+		return nil, true, err
+	case err != nil:
+		return nil, false, api.WithExit(api.ExitUsage, fmt.Errorf("%w; %s --help lists the flags", err, program))
+	case o.version:
+		_, err = fmt.Fprintln(stdout, node.VersionLine(program))
+		return nil, true, err
+	case fs.NArg() > 0:
+		return nil, false, api.WithExit(api.ExitUsage, fmt.Errorf("argument %q is not expected; %s takes flags only", fs.Arg(0), program))
+	}
+	if err := o.Load(fs); err != nil {
+		return nil, false, err
+	}
+	if err := o.validate(); err != nil {
+		return nil, false, api.WithExit(api.ExitUsage, err)
+	}
+	return o, false, nil
+}
+
+func (o *options) validate() error {
+	var errs []error
+	for flag, path := range map[string]string{"--bird-config": o.birdConfig, "--bird-socket": o.birdSocket, "--state-dir": o.StateDir} {
+		if !filepath.IsAbs(path) {
+			errs = append(errs, fmt.Errorf("%s: %q must be an absolute path", flag, path))
+		}
+	}
+	if o.remove && o.check {
+		errs = append(errs, errors.New("--remove and --check exclude each other"))
+	}
+	if len(o.Etcd) == 0 && !o.remove && !o.check {
+		errs = append(errs, errors.New("there is no store: name the cluster with --etcd"))
+	}
+	if o.fullInterval < time.Second || o.fullInterval > time.Hour {
+		errs = append(errs, fmt.Errorf("--full-interval: %v is out of range; 1s to 1h make sense", o.fullInterval))
+	}
+	return errors.Join(errs...)
+}
