@@ -42,8 +42,8 @@ type options struct {
 	node.Common
 	birdSocket, birdConfig, birdBinary, birdPID, birdUnit, birdLog string
 	secretsDir                                                     string
-	remove, check, version                                bool
-	fullInterval                                          time.Duration
+	remove, check, version                                         bool
+	fullInterval                                                   time.Duration
 }
 
 // parse reads the command line and the configuration file. done tells that
