@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// AFI is an address family identifier, SAFI a subsequent one (RFC 4760).
-type (
-	AFI  uint16
-	SAFI uint8
-)
+// AFI is an address family identifier (RFC 4760).
+type AFI uint16
+
+// SAFI is a subsequent address family identifier (RFC 4760).
+type SAFI uint8
 
 // The families that customers use. Others are carried as numbers.
 const (
