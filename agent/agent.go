@@ -71,6 +71,9 @@ const (
 	defaultSickRounds   = 3
 	defaultRoundTimeout = time.Minute
 	defaultObserve      = 5 * time.Second
+	// firstRetry is how soon a part that failed is tried again; each failure
+	// doubles it, up to the time between full rounds.
+	firstRetry = time.Second
 )
 
 // Agent makes one host equal to the plans. One goroutine owns the host.
@@ -92,6 +95,7 @@ type Agent struct {
 	speechKnown bool
 	done        memo
 	errs        map[part]error // what is wrong with the host now
+	retry       time.Duration  // when the parts that failed are tried again
 	gone        departure
 	sick        map[string]int       // full rounds in a row that failed, by pool
 	drift       map[string]int64     // by pool
@@ -172,12 +176,12 @@ func (a *Agent) reconcile(ctx context.Context) error {
 			a.observe(ctx)
 			observe.Reset(a.observeEvery())
 		case <-full.C:
-			wake.Reset(or(a.round(ctx, true), time.Hour))
+			wake.Reset(or(a.round(ctx, roundFull), time.Hour))
 			full.Reset(a.cfg.FullEvery)
 		case <-changed:
-			wake.Reset(or(a.round(ctx, false), time.Hour))
+			wake.Reset(or(a.round(ctx, roundChange), time.Hour))
 		case <-wake.C:
-			wake.Reset(or(a.round(ctx, false), time.Hour))
+			wake.Reset(or(a.round(ctx, roundWake), time.Hour))
 		}
 	}
 }

@@ -27,6 +27,9 @@ type Host struct {
 type Table interface {
 	// Dump reads our services back, destinations in the order of insertion.
 	Dump(ctx context.Context) ([]api.Table, error)
+	// Present tells whether the kernel holds one of the services, whosever it
+	// is: without a record, Dump does not know what is ours.
+	Present(ctx context.Context, services []netip.AddrPort) (bool, error)
 	// Set makes our services equal to desired. An error about one service does
 	// not keep the others from being set.
 	Set(ctx context.Context, desired []api.Table) (TableResult, error)

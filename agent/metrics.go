@@ -55,7 +55,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	buckets := []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10}
 	m := &Metrics{
 		rounds: f.NewCounterVec(prometheus.CounterOpts{Name: "peerage_agent_rounds_total",
-			Help: "Passes over the host, by kind (full, change) and result (ok, error)."}, []string{"kind", "result"}),
+			Help: "Passes over the host, by kind (full, change, wake) and result (ok, error)."}, []string{"kind", "result"}),
 		duration: f.NewHistogram(prometheus.HistogramOpts{Name: "peerage_agent_round_duration_seconds",
 			Help: "How long one pass over the host took.", Buckets: buckets}),
 		apply: f.NewHistogram(prometheus.HistogramOpts{Name: "peerage_agent_apply_duration_seconds",
@@ -80,8 +80,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 	for _, result := range []string{"ok", "error"} {
 		m.publish.WithLabelValues(result)
-		for _, kind := range []string{"full", "change"} {
-			m.rounds.WithLabelValues(kind, result)
+		for _, k := range []kind{roundFull, roundChange, roundWake} {
+			m.rounds.WithLabelValues(string(k), result)
 		}
 	}
 	r.MustRegister(m)
@@ -138,12 +138,8 @@ func (m *Metrics) round(r *round, took time.Duration) {
 	if m == nil {
 		return
 	}
-	kind := "change"
-	if r.full {
-		kind = "full"
-	}
 	good := r.err() == nil
-	m.rounds.WithLabelValues(kind, result(good)).Inc()
+	m.rounds.WithLabelValues(string(r.kind), result(good)).Inc()
 	m.duration.Observe(took.Seconds())
 	if good {
 		m.lastSuccess.SetToCurrentTime()

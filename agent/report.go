@@ -95,8 +95,15 @@ func (r *round) applied(p *api.Plan) *api.Applied {
 	return a
 }
 
-// announced is what BIRD was seen to tell the fabric of a VIP.
+// announced is what BIRD was seen to tell the fabric of a VIP. While it cannot
+// be read, the last word stands: not to know is not to have withdrawn.
 func (r *round) announced(pool string, vip netip.Addr) api.Announced {
+	if !r.speechKnown {
+		if told := r.state.Applied[pool][r.cfg.Name]; told != nil && told.VIPs[vip.String()].Announced {
+			return told.VIPs[vip.String()]
+		}
+		return api.Announced{Reason: "BIRD cannot be read"}
+	}
 	med, held := r.speech.Routes[vip]
 	an := api.Announced{Announced: held && r.speech.Exported[vip], MED: med, Reason: r.reasons[pool][vip].text()}
 	if held && !an.Announced {

@@ -13,10 +13,21 @@ import (
 	"github.com/peerage/peerage/api"
 )
 
+// kind is why a round runs.
+type kind string
+
+const (
+	roundFull   kind = "full"   // the timer: look at everything
+	roundChange kind = "change" // something else may be wanted
+	roundWake   kind = "wake"   // time has come for what waited, or failed
+)
+
 // round is one pass over the host.
 type round struct {
 	*Agent
-	now   time.Time
+	now  time.Time
+	kind kind
+	// full: look at everything, whatever is remembered.
 	full  bool
 	state *api.State
 	v     verdict
@@ -32,19 +43,34 @@ type round struct {
 // round runs the steps in the order that is the safety property: withdraw
 // first, announce last. It returns when time alone makes another one
 // necessary; 0: never.
-func (a *Agent) round(ctx context.Context, full bool) time.Duration {
+func (a *Agent) round(ctx context.Context, why kind) time.Duration {
 	// A round that was begun is finished: a host between two states is worth
 	// a moment at the stop.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.cfg.RoundTimeout)
 	defer cancel()
 	r := &round{
-		Agent: a, now: time.Now(), full: full, state: a.cfg.Source.State(),
+		Agent: a, now: time.Now(), kind: why, state: a.cfg.Source.State(),
+		full:    why == roundFull || why == roundWake && len(a.errs) > 0,
 		drifted: map[part]int{},
 	}
 	r.run(ctx)
+	r.retryLater()
 	a.setReady(r.err())
 	a.cfg.Metrics.round(r, time.Since(r.now))
 	return r.wait
+}
+
+// retryLater sees to it that what failed is tried again soon, and less and less
+// often: BIRD may just be starting.
+func (r *round) retryLater() {
+	if len(r.errs) == 0 {
+		r.retry = 0
+		return
+	}
+	if r.full {
+		r.retry = min(max(2*r.retry, firstRetry), r.cfg.FullEvery)
+	}
+	r.waitFor(max(r.retry, firstRetry))
 }
 
 func (r *round) run(ctx context.Context) {
@@ -109,11 +135,25 @@ func (r *round) look(ctx context.Context) bool {
 		r.hear(ctx)
 	}
 	r.c = claim(r.state, r.v, r.tables)
-	if !r.awake {
-		r.rec.wakeUp(r.cfg.HostID, len(r.tables) > 0)
-		r.awake = true
-		r.save()
+	return r.awake || r.wakeUp(ctx)
+}
+
+// wakeUp finds out, once, whether this life of the kernel is a new one.
+func (r *round) wakeUp(ctx context.Context) bool {
+	found := len(r.tables) > 0
+	if !found {
+		var err error
+		if found, err = r.cfg.Host.Table.Present(ctx, slices.Collect(maps.Keys(r.c.wanted))); err != nil {
+			r.failed(partTable, fmt.Errorf("ipvs: reading the table: %w", err))
+			return false
+		}
 	}
+	r.rec.wakeUp(r.cfg.HostID, found)
+	r.awake = true
+	if !r.rec.Warm && len(r.rec.WarmVIPs) == 0 {
+		r.log.Info("the connection table is empty: it has to warm up before a VIP is announced that a neighbour announces")
+	}
+	r.save()
 	return true
 }
 

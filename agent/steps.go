@@ -168,7 +168,7 @@ func (r *round) table(ctx context.Context, tables []api.Table) {
 	for _, op := range res.Ops {
 		r.log.Debug("ipvs", "op", op)
 	}
-	if err == nil && res.Changed == 0 && r.full {
+	if err == nil && res.Changed == 0 && r.full && api.Fingerprint(found) == api.Fingerprint(tables) {
 		r.failed(partTable, nil)
 		return // the dump of this round stands
 	}
@@ -225,7 +225,7 @@ func (r *round) settle() {
 				r.cfg.Metrics.applied(r.took[pool])
 				delete(r.arrived, pool)
 			}
-		case r.full:
+		case r.kind == roundFull:
 			r.sick[pool]++
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -203,7 +204,7 @@ func (st State) differs(want Config) error {
 	if !maps.Equal(st.Routes, want.Routes) {
 		return fmt.Errorf("its tables hold %d routes that are not the %d wanted", len(st.Routes), len(want.Routes))
 	}
-	for vip := range st.Exported {
+	for _, vip := range slices.SortedFunc(maps.Keys(st.Exported), netip.Addr.Compare) {
 		if _, ok := want.Routes[vip]; !ok {
 			return fmt.Errorf("%s is still exported", vip)
 		}

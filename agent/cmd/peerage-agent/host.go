@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -37,7 +38,7 @@ func openHost(o *options, hostID string, log hclog.Logger, failed func()) (agent
 		return agent.Host{}, nil, errors.Join(err, kernel.Close())
 	}
 	host := agent.Host{
-		Table:      table{ipvsTable},
+		Table:      table{ipvsTable, kernel},
 		Addresses:  &hostnet.Device{},
 		Sysctls:    &hostnet.Sysctls{Dir: sysctls},
 		ConnSync:   connSync{&connsync.Sync{Kernel: kernel}},
@@ -62,7 +63,17 @@ func openSpeaker(o *options, log hclog.Logger, failed func()) *bird.Speaker {
 }
 
 // table is ipvs.Table as the agent wants it.
-type table struct{ *ipvs.Table }
+type table struct {
+	*ipvs.Table
+	kernel ipvs.Kernel
+}
+
+func (t table) Present(ctx context.Context, services []netip.AddrPort) (bool, error) {
+	all, err := t.kernel.Services(ctx, func(ipvs.Key) bool { return false })
+	return slices.ContainsFunc(all, func(s ipvs.Service) bool {
+		return s.Mark == 0 && slices.Contains(services, s.Addr)
+	}), err
+}
 
 func (t table) Set(ctx context.Context, desired []api.Table) (agent.TableResult, error) {
 	r, err := t.Table.Set(ctx, desired)
