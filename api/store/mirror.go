@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -205,25 +206,34 @@ func (m *Mirror) advance(to identity) {
 func (m *Mirror) watch(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
-	events := m.store.client.Watch(ctx, root, clientv3.WithPrefix(), clientv3.WithRev(m.identity.Revision+1))
 	alarm := make(chan error, 1)
 	var checker sync.WaitGroup
 	defer checker.Wait()
 	defer cancel()
 	known := m.identity
-	checker.Go(func() { alarm <- m.store.check(ctx, known) })
+	// The check begins first, and its alarm ends the watch: Watch itself waits
+	// in silence for a server that went away after it was last asked.
+	checker.Go(func() {
+		alarm <- m.store.check(ctx, known)
+		cancel()
+	})
+	events := m.store.client.Watch(ctx, root, clientv3.WithPrefix(), clientv3.WithRev(m.identity.Revision+1))
 	for {
 		select {
 		case err := <-alarm:
 			return err
 		case r, ok := <-events:
-			if err := r.Err(); err != nil {
-				return fmt.Errorf("etcd watch: %w", err)
+			err := r.Err()
+			if err == nil && ok {
+				m.take(r)
+				continue
 			}
-			if !ok {
-				return errors.New("etcd watch: closed")
+			select {
+			case cause := <-alarm:
+				return cause
+			default:
+				return fmt.Errorf("etcd watch: %w", cmp.Or(err, errors.New("closed")))
 			}
-			m.take(r)
 		}
 	}
 }
