@@ -52,7 +52,7 @@ func Run(ctx context.Context, env Env, args []string) error {
 	a := &app{env: env}
 	root := a.root()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if a.client != nil {
 		a.client.Close()
 	}
@@ -61,7 +61,7 @@ func Run(ctx context.Context, env Env, args []string) error {
 	}
 	if _, ran := errors.AsType[*runError](err); !ran {
 		// Cobra refused the command line before a command ran.
-		return api.WithExit(api.ExitUsage, fmt.Errorf("%w; see %s --help", err, a.path))
+		return api.WithExit(api.ExitUsage, fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
 	}
 	err = errors.Unwrap(err)
 	if api.Silent(err) {

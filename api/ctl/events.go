@@ -23,6 +23,9 @@ func (a *app) eventsCommand() *cobra.Command {
 				return err
 			}
 			list, err := c.Events(ctx, limit)
+			if err != nil && follow {
+				return ended(ctx, err)
+			}
 			if err != nil {
 				return err
 			}

@@ -162,6 +162,9 @@ func fabric(peers []api.PeerStatus) cell {
 		return cell{}
 	}
 	up, bfd, withBFD := 0, 0, 0
+	if !slices.ContainsFunc(peers, func(s api.PeerStatus) bool { return s.State != "" }) {
+		return cell{"unknown", red}
+	}
 	for _, s := range peers {
 		if s.Up() {
 			up++

@@ -50,15 +50,7 @@ func exitCodesTopic() *cobra.Command {
 	for _, code := range api.ExitCodes() {
 		text += fmt.Sprintf("  %2d  %s\n", int(code), code)
 	}
-	return &cobra.Command{
-		Use:     "exit-codes",
-		Short:   "The exit codes, one by one",
-		Long:    text,
-		Example: "  peeragectl plan -f site/; test $? -eq 10 && echo 'there are changes'",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprint(cmd.OutOrStdout(), text)
-			return err
-		},
-	}
+	text += "\nFor example: peeragectl plan -f site/; test $? -eq 10 && echo 'there are changes'"
+	// Without a Run it is a topic: help prints the text alone.
+	return &cobra.Command{Use: "exit-codes", Short: "The exit codes, one by one", Long: text}
 }

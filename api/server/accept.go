@@ -41,7 +41,7 @@ func (s *Server) acceptStore(ctx context.Context, r *http.Request) (any, error) 
 		result.After = &api.StoreIntent{Schema: api.Schema, ClusterID: cluster, Revision: base.Revision,
 			Mark: api.Mark{By: by, Reason: why, At: now, AcceptedRisks: sortedRisks(in.AcceptRisk)}}
 		tx.PutStoreIntent(result.After)
-		tx.Event(api.Event{At: now, By: by, Verb: "accept-store", Object: "Store/" + cluster, Reason: why,
+		tx.Event(api.Event{At: s.moment(), By: by, Verb: "accept-store", Object: "Store/" + cluster, Reason: why,
 			Message: "the store at revision " + strconv.FormatInt(base.Revision, 10) + " is trusted as it is"})
 		return nil
 	})

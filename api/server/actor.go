@@ -55,5 +55,8 @@ func reason(s string) (string, error) {
 	return clean(s, maxReason), nil
 }
 
-// now is the server's time, without what a store would not keep.
-func (s *Server) now() time.Time { return s.cfg.Clock().UTC().Round(0).Truncate(time.Millisecond) }
+// now is the server's time, to the precision that people read.
+func (s *Server) now() time.Time { return s.moment().Truncate(time.Millisecond) }
+
+// moment is the server's time in full, for the trail, which is sorted by it.
+func (s *Server) moment() time.Time { return s.cfg.Clock().UTC().Round(0) }

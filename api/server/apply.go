@@ -170,7 +170,7 @@ func (s *Server) change(ctx context.Context, o options, fn func(c *change) error
 			return err
 		}
 		c.recordRisks()
-		c.write(tx)
+		c.write(tx, s.moment())
 		return nil
 	})
 	if err != nil {
@@ -324,7 +324,7 @@ func (c *change) subject() string {
 }
 
 // write puts the change and its events into the transaction.
-func (c *change) write(tx *store.Tx) {
+func (c *change) write(tx *store.Tx, at time.Time) {
 	for _, o := range c.puts {
 		tx.Put(o)
 	}
@@ -335,7 +335,7 @@ func (c *change) write(tx *store.Tx) {
 		}
 	}
 	for i, e := range c.events() {
-		e.At = c.now.Add(time.Duration(i)) // the trail sorts by time
+		e.At = at.Add(time.Duration(i))
 		tx.Event(e)
 	}
 }

@@ -194,7 +194,7 @@ func (s *Server) intend(ctx context.Context, v *verb, fn func(*api.ServerIntent)
 			done += "; accepted: " + joinRisks(v.AcceptRisk)
 		}
 		tx.PutIntent(&next)
-		tx.Event(api.Event{At: v.mark.At, By: v.mark.By, Verb: v.name, Object: object, Reason: v.mark.Reason, Message: done})
+		tx.Event(api.Event{At: s.moment(), By: v.mark.By, Verb: v.name, Object: object, Reason: v.mark.Reason, Message: done})
 		return nil
 	})
 	if err != nil {
