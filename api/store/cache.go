@@ -8,10 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -23,21 +23,25 @@ import (
 
 // cache keeps the last good copy on disk, so that a node can start without
 // etcd. The file is one line of header with the SHA-256 of the rest, and JSON.
-// It is replaced as a whole or not at all; a damaged one is ignored.
+// It is replaced as a whole or not at all; a damaged one is ignored as a whole.
 type cache struct {
-	path string
-	log  hclog.Logger
-	wake chan struct{}
+	path    string
+	log     hclog.Logger
+	metrics *Metrics
+	wake    chan struct{} // one slot
 
 	mu      sync.Mutex
 	pending *cacheFile // to be written; nil: nothing to do
-	written []byte     // the values of the last one, to skip equal ones
-	at      time.Time  // when it was written
+	asked   time.Time  // when the last one was asked for
+	failed  bool       // the last one was not written
 }
 
+// cacheFile is what is on disk.
 type cacheFile struct {
-	Identity identity          `json:"identity"`
-	Values   map[string][]byte `json:"values"`
+	Identity identity `json:"identity"`
+	// Values are the last good ones; Marks are of the newest, good or not.
+	Values map[string][]byte `json:"values"`
+	Marks  map[string]mark   `json:"marks"`
 }
 
 const (
@@ -48,14 +52,8 @@ const (
 	identityEvery = 30 * time.Second
 )
 
-// cached tells whether a key is worth keeping: what a site is and wants, and
-// what was decided. What nodes measured is worthless when it is old.
-func cached(key string) bool {
-	return strings.HasPrefix(key, root+"config/") || strings.HasPrefix(key, root+"intent/") || strings.HasPrefix(key, planKeys)
-}
-
-func newCache(path string, log hclog.Logger) *cache {
-	return &cache{path: path, log: log, wake: make(chan struct{}, 1)}
+func newCache(path string, log hclog.Logger, metrics *Metrics) *cache {
+	return &cache{path: path, log: log, metrics: metrics, wake: make(chan struct{}, 1)}
 }
 
 // load fills the builder and the identity, and tells whether there was a good
@@ -64,28 +62,41 @@ func (c *cache) load(b *builder, id *identity) bool {
 	if c.path == "" {
 		return false
 	}
-	data, err := os.ReadFile(c.path)
+	f, err := readCache(c.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false
 	}
-	var f *cacheFile
-	if err == nil {
-		f, err = decodeCache(data)
-	}
 	if err != nil {
-		c.log.Error("cache ignored", "file", c.path, "error", err)
+		c.metrics.cache.Inc()
+		c.log.Error("cache ignored, the state is unknown until etcd answers", "file", c.path, "error", err)
 		return false
 	}
 	for key, value := range f.Values {
 		b.put(&mvccpb.KeyValue{Key: []byte(key), Value: value})
 	}
+	b.marks = f.Marks
+	b.dirty = false
 	*id = f.Identity
 	return true
 }
 
+func readCache(path string) (*cacheFile, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxCache+1))
+	if err != nil {
+		return nil, err
+	}
+	return decodeCache(data)
+}
+
+// decodeCache accepts what encodeCache made, and nothing else.
 func decodeCache(data []byte) (*cacheFile, error) {
 	if len(data) > maxCache {
-		return nil, fmt.Errorf("%d bytes, the limit is %d", len(data), maxCache)
+		return nil, fmt.Errorf("larger than %d MiB", maxCache>>20)
 	}
 	header, body, ok := bytes.Cut(data, []byte("\n"))
 	sum, magic := bytes.CutPrefix(header, []byte(cacheMagic))
@@ -99,6 +110,9 @@ func decodeCache(data []byte) (*cacheFile, error) {
 	if err := json.Unmarshal(body, f); err != nil {
 		return nil, err
 	}
+	if f.Identity.ClusterID == 0 || f.Identity.Revision <= 0 || f.Values == nil || f.Marks == nil {
+		return nil, errors.New("it does not say of which store it is")
+	}
 	return f, nil
 }
 
@@ -111,14 +125,22 @@ func encodeCache(f *cacheFile) ([]byte, error) {
 	return append([]byte(cacheMagic+hex.EncodeToString(digest[:])+"\n"), body...), nil
 }
 
-// save asks for the newest copy to be written, soon.
+// save asks for the newest copy to be written: at once when the cache's part
+// of it changed, otherwise now and then, for its revision.
 func (c *cache) save(b *builder, id identity) {
 	if c.path == "" {
 		return
 	}
 	c.mu.Lock()
-	c.pending = &cacheFile{id, maps.Clone(b.raw)}
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	due := b.dirty || time.Since(c.asked) >= identityEvery
+	if !due && !(c.failed && c.pending == nil) {
+		return
+	}
+	b.dirty = false
+	f := &cacheFile{Identity: id, Values: maps.Clone(b.raw), Marks: maps.Clone(b.marks)}
+	maps.DeleteFunc(f.Marks, func(key string, _ mark) bool { return !cached(key) })
+	c.pending, c.asked = f, time.Now()
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -132,37 +154,29 @@ func (c *cache) run(ctx context.Context) {
 		case <-ctx.Done():
 		case <-c.wake:
 		}
-		if err := c.write(); err != nil {
-			c.log.Error("cache not written", "file", c.path, "error", err)
-		}
+		c.write()
 	}
 }
 
-func (c *cache) write() error {
+func (c *cache) write() {
 	c.mu.Lock()
 	f := c.pending
 	c.pending = nil
-	written, at := c.written, c.at
 	c.mu.Unlock()
 	if f == nil {
-		return nil
-	}
-	values, err := json.Marshal(f.Values)
-	if err != nil {
-		return err
-	}
-	if bytes.Equal(values, written) && time.Since(at) < identityEvery {
-		return nil
+		return
 	}
 	data, err := encodeCache(f)
-	if err != nil {
-		return err
-	}
-	if err := node.WriteFileAtomic(c.path, data, 0o600); err != nil {
-		return err
+	if err == nil {
+		err = node.WriteFileAtomic(c.path, data, 0o600)
 	}
 	c.mu.Lock()
-	c.written, c.at = values, time.Now()
-	c.mu.Unlock()
-	return nil
+	defer c.mu.Unlock()
+	if err != nil {
+		c.metrics.cache.Inc()
+		if !c.failed {
+			c.log.Error("cache not written, a start without etcd would know an older state", "file", c.path, "error", err)
+		}
+	}
+	c.failed = err != nil
 }

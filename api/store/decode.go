@@ -18,7 +18,9 @@ type builder struct {
 	values  map[string]any   // the last good value by key
 	bad     map[string]error // keys whose newest value was refused
 	leaders map[string]leader
-	raw     map[string][]byte // what the cache keeps
+	raw     map[string][]byte // what the cache keeps of values
+	marks   map[string]mark   // the history of every key, refused ones too
+	dirty   bool              // the cache's part changed since it was saved
 }
 
 type leader struct {
@@ -27,16 +29,21 @@ type leader struct {
 }
 
 func newBuilder() *builder {
-	return &builder{map[string]any{}, map[string]error{}, map[string]leader{}, map[string][]byte{}}
+	return &builder{values: map[string]any{}, bad: map[string]error{}, leaders: map[string]leader{}, raw: map[string][]byte{}, marks: map[string]mark{}}
 }
+
+// forget drops what is known of the history, which another store continues.
+func (b *builder) forget() { b.marks = map[string]mark{} }
 
 // put takes a new value. One that cannot be decoded leaves the last good one.
 func (b *builder) put(kv *mvccpb.KeyValue) {
 	key := string(kv.Key)
-	switch {
-	case !mirrored(key):
+	if !mirrored(key) {
 		return
-	case strings.HasPrefix(key, leaderKeys+"/"):
+	}
+	b.marks[key] = markOf(kv)
+	b.dirty = b.dirty || cached(key)
+	if strings.HasPrefix(key, leaderKeys+"/") {
 		b.leaders[key] = leader{string(kv.Value), kv.CreateRevision}
 		return
 	}
@@ -58,6 +65,8 @@ func (b *builder) remove(key string) {
 	delete(b.bad, key)
 	delete(b.leaders, key)
 	delete(b.raw, key)
+	delete(b.marks, key)
+	b.dirty = b.dirty || cached(key)
 }
 
 // replace takes a complete list: what is not in it is gone. What is in it but
@@ -215,10 +224,11 @@ const maxValue = 1 << 20
 
 // encode renders a value for a key.
 func encode(key string, v any) (string, error) {
-	data, err := json.Marshal(v)
+	marshal := func() ([]byte, error) { return json.Marshal(v) }
 	if o, ok := v.(api.Object); ok {
-		data, err = api.Marshal(o)
+		marshal = func() ([]byte, error) { return api.Marshal(o) }
 	}
+	data, err := marshal()
 	if err == nil && len(data) > maxValue {
 		err = fmt.Errorf("%w: %d bytes, the limit is 1 MiB", ErrTooLarge, len(data))
 	}

@@ -62,8 +62,11 @@ func (l *Leadership) campaign(ctx context.Context, name string) error {
 	}
 	for {
 		last, revision, err := l.predecessor(ctx)
-		if err != nil || last == "" {
+		if err != nil {
 			return err
+		}
+		if last == "" {
+			return l.confirm(ctx)
 		}
 		if err := l.store.gone(ctx, last, revision); err != nil {
 			return err
@@ -76,7 +79,7 @@ func (l *Leadership) stand(ctx context.Context, name string) error {
 	defer cancel()
 	r, err := l.store.client.Put(ctx, l.key, name, clientv3.WithLease(l.session.Lease()))
 	if err != nil {
-		return fmt.Errorf("key %s: %w", l.key, err)
+		return l.store.explain("key "+l.key, err)
 	}
 	l.revision = r.Header.Revision
 	return nil
@@ -89,12 +92,27 @@ func (l *Leadership) predecessor(ctx context.Context) (key string, revision int6
 	defer cancel()
 	r, err := l.store.client.Get(ctx, leaderKeys+"/", append(clientv3.WithLastCreate(), clientv3.WithMaxCreateRev(l.revision-1), clientv3.WithKeysOnly())...)
 	if err != nil {
-		return "", 0, fmt.Errorf("key %s: %w", leaderKeys, err)
+		return "", 0, l.store.explain("key "+leaderKeys, err)
 	}
 	if len(r.Kvs) == 0 {
 		return "", 0, nil
 	}
 	return string(r.Kvs[0].Key), r.Header.Revision, nil
+}
+
+// confirm makes sure that the candidacy itself is still there: its lease may
+// have run out right before.
+func (l *Leadership) confirm(ctx context.Context) error {
+	ctx, cancel := l.store.request(ctx)
+	defer cancel()
+	r, err := l.store.client.Get(ctx, l.key, clientv3.WithKeysOnly())
+	if err != nil {
+		return l.store.explain("key "+l.key, err)
+	}
+	if len(r.Kvs) == 0 || r.Kvs[0].CreateRevision != l.revision {
+		return errors.New("the candidate's lease expired")
+	}
+	return nil
 }
 
 // gone waits until a key that was there at a revision is deleted.
@@ -103,7 +121,7 @@ func (s *Store) gone(ctx context.Context, key string, revision int64) error {
 	defer cancel()
 	for r := range s.client.Watch(ctx, key, clientv3.WithRev(revision+1), clientv3.WithFilterPut()) {
 		if err := r.Err(); err != nil {
-			return fmt.Errorf("watch %s: %w", key, err)
+			return s.explain("watch "+key, err)
 		}
 		if len(r.Events) > 0 {
 			return nil
@@ -112,31 +130,41 @@ func (s *Store) gone(ctx context.Context, key string, revision int64) error {
 	return fmt.Errorf("watch %s: %w", key, cmp.Or(context.Cause(ctx), errors.New("closed")))
 }
 
-// Lost is closed when the lease was lost. Writes fail by then or soon after,
-// with ErrNotLeader.
+// Lost is closed when the lease was lost, or a write found that another leads.
+// Writes fail by then or soon after, with ErrNotLeader.
 func (l *Leadership) Lost() <-chan struct{} { return l.session.Done() }
 
 // Revision is the store's revision at which the candidacy began. A mirror whose
 // State.LeaderRevision equals it has seen all that earlier leaders wrote.
 func (l *Leadership) Revision() int64 { return l.revision }
 
-// PutPlan writes a plan, if this is still the leader; else ErrNotLeader.
+// PutPlan writes a plan, if this is still the leader; else ErrNotLeader. After
+// any other error the plan may or may not have been written. The schema is
+// filled in.
 func (l *Leadership) PutPlan(ctx context.Context, p *api.Plan) error {
-	key := planKeys + p.Pool
-	data, err := encode(key, p)
+	v := *p
+	v.Schema = api.Schema
+	key := planKeys + v.Pool
+	if err := api.CheckName(v.Pool); err != nil {
+		return fmt.Errorf("key %s: %w: %w", key, errName, err)
+	}
+	data, err := encode(key, &v)
 	if err != nil {
 		return err
 	}
-	return l.write(ctx, clientv3.OpPut(key, data))
+	return l.write(ctx, key, clientv3.OpPut(key, data))
 }
 
 // DeletePlan removes the plan of a pool that was deleted from the
 // configuration, if this is still the leader; else ErrNotLeader.
 func (l *Leadership) DeletePlan(ctx context.Context, pool string) error {
-	return l.write(ctx, clientv3.OpDelete(planKeys+pool))
+	return l.write(ctx, planKeys+pool, clientv3.OpDelete(planKeys+pool))
 }
 
-func (l *Leadership) write(ctx context.Context, op clientv3.Op) error {
+func (l *Leadership) write(ctx context.Context, key string, op clientv3.Op) error {
+	if why := l.store.held(); why != nil {
+		return fmt.Errorf("key %s: %w", key, why)
+	}
 	ctx, cancel := l.store.request(ctx)
 	defer cancel()
 	r, err := l.store.client.Txn(ctx).
@@ -145,9 +173,10 @@ func (l *Leadership) write(ctx context.Context, op clientv3.Op) error {
 		Commit()
 	switch {
 	case err != nil:
-		return fmt.Errorf("key %s: %w", op.KeyBytes(), err)
+		return l.store.explain("key "+key, err)
 	case !r.Succeeded:
-		return fmt.Errorf("key %s: %w", op.KeyBytes(), ErrNotLeader)
+		l.session.Orphan() // closes Lost: the key does not come back
+		return fmt.Errorf("key %s: %w", key, ErrNotLeader)
 	}
 	return nil
 }
@@ -160,7 +189,7 @@ func (l *Leadership) Resign(ctx context.Context) error {
 	_, err := l.store.client.Delete(ctx, l.key)
 	l.session.Orphan()
 	if err != nil {
-		return fmt.Errorf("election: key %s: %w", l.key, err)
+		return l.store.explain("resign", err)
 	}
 	l.store.revoke(l.session.Lease())
 	return nil

@@ -22,16 +22,17 @@ func stamp(e api.Event) api.Event {
 		e.At = time.Now().UTC()
 	}
 	e.Schema = api.Schema
-	if e.ID == "" {
+	if api.CheckName(e.ID) != nil {
 		e.ID = fmt.Sprintf("%016x-%08x", e.At.UnixNano(), rand.Uint32())
 	}
 	return e
 }
 
-// AppendEvent adds to the audit trail, and trims it.
+// AppendEvent adds to the audit trail, and trims it. ID, schema and a missing
+// time are filled in.
 func (s *Store) AppendEvent(ctx context.Context, e api.Event) error {
 	e = stamp(e)
-	if err := s.put(ctx, eventKeys+e.ID, e); err != nil {
+	if err := s.put(ctx, eventKeys, e.ID, e); err != nil {
 		return err
 	}
 	return s.trimEvents(ctx)
@@ -42,7 +43,7 @@ func (s *Store) trimEvents(ctx context.Context) error {
 	defer cancel()
 	r, err := s.client.Get(ctx, eventKeys, clientv3.WithPrefix(), clientv3.WithCountOnly())
 	if err != nil {
-		return fmt.Errorf("events: %w", err)
+		return s.explain("events", err)
 	}
 	excess := r.Count - int64(s.cfg.MaxEvents)
 	// A tenth more may stand there, so that not every append trims.
@@ -51,11 +52,14 @@ func (s *Store) trimEvents(ctx context.Context) error {
 	}
 	old, err := s.client.Get(ctx, eventKeys, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(excess))
 	if err != nil {
-		return fmt.Errorf("events: %w", err)
+		return s.explain("events", err)
+	}
+	if len(old.Kvs) == 0 {
+		return nil // another has trimmed
 	}
 	last := string(old.Kvs[len(old.Kvs)-1].Key)
 	if _, err := s.client.Delete(ctx, eventKeys, clientv3.WithRange(last+"\x00")); err != nil {
-		return fmt.Errorf("events: %w", err)
+		return s.explain("events", err)
 	}
 	return nil
 }
@@ -67,7 +71,7 @@ func (s *Store) Events(ctx context.Context, limit int) ([]api.Event, error) {
 	r, err := s.client.Get(ctx, eventKeys, clientv3.WithPrefix(), clientv3.WithLimit(int64(limit)),
 		clientv3.WithSort(clientv3.SortByKey, clientv3.SortDescend))
 	if err != nil {
-		return nil, fmt.Errorf("events: %w", err)
+		return nil, s.explain("events", err)
 	}
 	slices.Reverse(r.Kvs)
 	return decodeEvents(r.Kvs), nil
@@ -79,7 +83,7 @@ func decodeEvents(kvs []*mvccpb.KeyValue) []api.Event {
 	events := make([]api.Event, 0, len(kvs))
 	for _, kv := range kvs {
 		var e api.Event
-		if json.Unmarshal(kv.Value, &e) == nil {
+		if json.Unmarshal(kv.Value, &e) == nil && e.Schema <= api.Schema {
 			events = append(events, e)
 		}
 	}
@@ -102,7 +106,7 @@ func (s *Store) WatchEvents(ctx context.Context, after string, fn func(api.Event
 	defer cancel()
 	for r := range s.client.Watch(watch, eventKeys, clientv3.WithPrefix(), clientv3.WithRev(revision+1), clientv3.WithFilterDelete()) {
 		if err := r.Err(); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("events: %w", err)
+			return s.explain("events", err)
 		}
 		for _, w := range r.Events {
 			for _, e := range decodeEvents([]*mvccpb.KeyValue{w.Kv}) {
@@ -128,7 +132,7 @@ func (s *Store) eventsAfter(ctx context.Context, after string) ([]api.Event, int
 	}
 	r, err := s.client.Get(ctx, from, opts...)
 	if err != nil {
-		return nil, 0, fmt.Errorf("events: %w", err)
+		return nil, 0, s.explain("events", err)
 	}
 	return decodeEvents(r.Kvs), r.Header.Revision, nil
 }

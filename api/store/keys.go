@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/peerage/peerage/api"
@@ -32,16 +33,26 @@ const (
 	eventKeys   = root + "events/"  // all, bounded; not mirrored
 )
 
-// mirrored tells whether the mirror holds a key: events and the sequence
-// number are for others.
+// mirrored tells whether the mirror holds a key: not events, nor the sequence
+// number, nor what a newer version may have added.
 func mirrored(key string) bool {
-	return !strings.HasPrefix(key, eventKeys) && key != sequenceKey
+	return cached(key) || hasAnyPrefix(key, liveKeys, leaderKeys+"/", pathKeys, serverKeys, appliedKeys)
+}
+
+// cached tells whether a key is worth keeping on disk: what a site is and
+// wants, and what was decided. What nodes measured is worthless when it is old.
+func cached(key string) bool {
+	return key == storeKey || hasAnyPrefix(key, poolKeys, lbKeys, realServerKeys, settingsKeys, intentKeys, planKeys)
+}
+
+func hasAnyPrefix(key string, prefixes ...string) bool {
+	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(key, p) })
 }
 
 // configKey is where a configuration object lives.
 func configKey(kind api.Kind, name string) (string, error) {
-	if name == "" || strings.ContainsRune(name, '/') {
-		return "", fmt.Errorf("%s %q: a name is neither empty nor has slashes", kind, name)
+	if err := api.CheckName(name); err != nil {
+		return "", fmt.Errorf("%s: %w", kind, err)
 	}
 	switch kind {
 	case api.KindPool:

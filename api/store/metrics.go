@@ -14,6 +14,8 @@ type Metrics struct {
 	held     prometheus.Gauge
 	bad      prometheus.Gauge
 	restarts prometheus.Counter
+	lists    prometheus.Counter
+	cache    prometheus.Counter // errors
 }
 
 // NewMetrics registers the metrics; a nil registerer keeps them private.
@@ -27,6 +29,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		bad:  f.NewGauge(prometheus.GaugeOpts{Name: "peerage_store_bad_keys", Help: "Keys whose newest value was refused."}),
 		restarts: f.NewCounter(prometheus.CounterOpts{Name: "peerage_store_watch_restarts_total",
 			Help: "Times that the watch of the store broke."}),
+		lists: f.NewCounter(prometheus.CounterOpts{Name: "peerage_store_lists_total", Help: "Complete readings of the store."}),
+		cache: f.NewCounter(prometheus.CounterOpts{Name: "peerage_store_cache_errors_total",
+			Help: "Failures to read or write the copy of the store on disk."}),
 	}
 }
 

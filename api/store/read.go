@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	"fmt"
+	"slices"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -15,11 +15,11 @@ const pageSize = 500
 
 // list reads everything that is mirrored, and the sequence number, in pages
 // of one revision.
-func (s *Store) list(ctx context.Context) (kvs []*mvccpb.KeyValue, id identity, err error) {
+func (s *Store) list(ctx context.Context, opts ...clientv3.OpOption) (kvs []*mvccpb.KeyValue, id identity, err error) {
 	for _, span := range [][2]string{{root, eventKeys}, {clientv3.GetPrefixRangeEnd(eventKeys), clientv3.GetPrefixRangeEnd(root)}} {
 		from := span[0]
 		for more := true; more; {
-			r, err := s.page(ctx, from, span[1], id.Revision)
+			r, err := s.page(ctx, from, span[1], id.Revision, opts)
 			if err != nil {
 				return nil, id, err
 			}
@@ -35,14 +35,12 @@ func (s *Store) list(ctx context.Context) (kvs []*mvccpb.KeyValue, id identity, 
 	return kvs, id, nil
 }
 
-func (s *Store) page(ctx context.Context, from, end string, revision int64) (*clientv3.GetResponse, error) {
+func (s *Store) page(ctx context.Context, from, end string, revision int64, opts []clientv3.OpOption) (*clientv3.GetResponse, error) {
 	ctx, cancel := s.request(ctx)
 	defer cancel()
-	r, err := s.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(revision))
-	if err != nil {
-		return nil, fmt.Errorf("etcd list: %w", err)
-	}
-	return r, nil
+	opts = append(slices.Clone(opts), clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(revision))
+	r, err := s.client.Get(ctx, from, opts...)
+	return r, s.explain("list", err)
 }
 
 // acceptance reads which restored store operators accepted; nil: none.
@@ -51,10 +49,10 @@ func (s *Store) acceptance(ctx context.Context) (*api.StoreIntent, error) {
 	defer cancel()
 	r, err := s.client.Get(ctx, storeKey)
 	if err != nil {
-		return nil, fmt.Errorf("key %s: %w", storeKey, err)
+		return nil, s.explain("key "+storeKey, err)
 	}
 	if len(r.Kvs) == 0 {
-		return nil, nil //nolint:nilnil // nothing accepted is an answer
+		return nil, nil
 	}
 	v, err := decode(storeKey, r.Kvs[0].Value)
 	if err != nil {

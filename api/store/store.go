@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -13,7 +14,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 
-	"github.com/peerage/peerage/api"
 	"github.com/peerage/peerage/api/store/internal/zaplog"
 )
 
@@ -63,6 +63,9 @@ type Store struct {
 	log     hclog.Logger
 	client  *clientv3.Client
 	metrics *Metrics
+	// mirror is the one that was made last: writes are refused while it holds
+	// the store.
+	mirror atomic.Pointer[Mirror]
 }
 
 // Open makes a client. It does no I/O: etcd may be down, and may stay so.
@@ -104,7 +107,7 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("etcd client: %w", err)
 	}
-	return &Store{cfg, log, client, cfg.Metrics}, nil
+	return &Store{cfg: cfg, log: log, client: client, metrics: cfg.Metrics}, nil
 }
 
 // Close ends the client and everything that blocks in it.
@@ -126,7 +129,7 @@ func (s *Store) ping(ctx context.Context) (identity, error) {
 	defer cancel()
 	r, err := s.client.Get(ctx, root, clientv3.WithCountOnly())
 	if err != nil {
-		return identity{}, fmt.Errorf("etcd: %w", err)
+		return identity{}, s.explain("ping", err)
 	}
 	return identity{ClusterID: r.Header.ClusterId, Revision: r.Header.Revision}, nil
 }
@@ -134,42 +137,4 @@ func (s *Store) ping(ctx context.Context) (identity, error) {
 // request bounds one request.
 func (s *Store) request(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, s.cfg.RequestTimeout)
-}
-
-// PutPaths writes what an LB measured.
-func (s *Store) PutPaths(ctx context.Context, o *api.PathObservation) error {
-	return s.put(ctx, pathKeys+o.LB, o)
-}
-
-// PutServer writes what a real server measured.
-func (s *Store) PutServer(ctx context.Context, o *api.ServerObservation) error {
-	return s.put(ctx, serverKeys+o.Server, o)
-}
-
-// PutApplied writes what an LB made of a plan.
-func (s *Store) PutApplied(ctx context.Context, a *api.Applied) error {
-	return s.put(ctx, appliedKey(a), a)
-}
-
-// DeleteApplied removes an LB's word on a pool that it no longer carries.
-func (s *Store) DeleteApplied(ctx context.Context, pool, lb string) error {
-	ctx, cancel := s.request(ctx)
-	defer cancel()
-	if _, err := s.client.Delete(ctx, appliedKeys+pool+"/"+lb); err != nil {
-		return fmt.Errorf("key %s%s/%s: %w", appliedKeys, pool, lb, err)
-	}
-	return nil
-}
-
-func (s *Store) put(ctx context.Context, key string, v any, opts ...clientv3.OpOption) error {
-	data, err := encode(key, v)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := s.request(ctx)
-	defer cancel()
-	if _, err := s.client.Put(ctx, key, data, opts...); err != nil {
-		return fmt.Errorf("key %s: %w", key, err)
-	}
-	return nil
 }

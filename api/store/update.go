@@ -6,21 +6,10 @@ import (
 	"fmt"
 	"strconv"
 
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/peerage/peerage/api"
 )
-
-// Tx collects the writes of one Update.
-type Tx struct {
-	state *api.State
-	ops   []clientv3.Op
-	errs  []error
-}
-
-// maxOps bounds the writes of one transaction, whatever etcd allows.
-const maxOps = 4095
 
 // updateAttempts bounds how often Update tries again after a conflict.
 const updateAttempts = 16
@@ -30,22 +19,35 @@ const updateAttempts = 16
 // verbs cannot both pass a guard that only one of them may pass. When fn makes
 // no write, nothing is committed. An error of fn ends the Update unchanged.
 //
+// While the store is held, only its acceptance can be written: the rest is
+// refused with ErrHeld. After an error that is neither fn's nor a sentinel of
+// this package, the change may or may not have been made.
+//
 // It returns the store's revision after the commit.
-func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) (int64, error) {
+func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) (revision int64, err error) {
 	again := newRetry()
 	for range updateAttempts {
 		revision, err := s.tryUpdate(ctx, fn)
-		if !errors.Is(err, ErrConflict) {
+		if !errors.Is(err, errOvertaken) {
 			return revision, err
 		}
 		if !again.wait(ctx) {
-			return 0, ctx.Err()
+			return 0, context.Cause(ctx)
 		}
 	}
-	return 0, fmt.Errorf("store update: %w %d times in a row; try again", ErrConflict, updateAttempts)
+	return 0, fmt.Errorf("store update: %w, %d times in a row: try again", ErrConflict, updateAttempts)
 }
 
+// errOvertaken asks for another attempt. It is not ErrConflict: fn may return
+// that, and mean it.
+var errOvertaken = errors.New("overtaken")
+
 func (s *Store) tryUpdate(ctx context.Context, fn func(tx *Tx) error) (int64, error) {
+	// The mirror's state comes first: what is read after it must not be older.
+	known := &api.State{}
+	if m := s.mirror.Load(); m != nil {
+		known = m.State()
+	}
 	kvs, id, err := s.list(ctx)
 	if err != nil {
 		return 0, err
@@ -58,8 +60,16 @@ func (s *Store) tryUpdate(ctx context.Context, fn func(tx *Tx) error) (int64, er
 			sequence = kv.ModRevision
 		}
 	}
-	tx := &Tx{state: b.state()}
-	tx.state.Synced, tx.state.ClusterID, tx.state.Revision = true, id.ClusterID, id.Revision
+	why := known.Held
+	if why == nil {
+		why = identityOf(known).differs(id)
+	}
+	if why == nil {
+		b.recall(known)
+	}
+	tx := &Tx{state: b.state(), ops: map[string]op{}}
+	tx.state.Held, tx.state.Synced = why, true
+	tx.state.ClusterID, tx.state.Revision = id.ClusterID, id.Revision
 	if err := fn(tx); err != nil {
 		return 0, err
 	}
@@ -69,77 +79,35 @@ func (s *Store) tryUpdate(ctx context.Context, fn func(tx *Tx) error) (int64, er
 	if len(tx.ops) == 0 {
 		return id.Revision, nil
 	}
-	if len(tx.ops) > maxOps {
-		return 0, fmt.Errorf("store update: %d writes in one step, the limit is %d; apply fewer objects at once", len(tx.ops), maxOps)
+	if why != nil && !tx.accepts() {
+		return 0, why
 	}
 	return s.commit(ctx, tx, sequence, id.Revision)
 }
 
 func (s *Store) commit(ctx context.Context, tx *Tx, sequence, revision int64) (int64, error) {
-	ctx, cancel := s.request(ctx)
+	ops, err := tx.operations()
+	if err != nil {
+		return 0, err
+	}
+	request, cancel := s.request(ctx)
 	defer cancel()
-	r, err := s.client.Txn(ctx).
+	r, err := s.client.Txn(request).
 		If(clientv3.Compare(clientv3.ModRevision(sequenceKey), "=", sequence)).
-		Then(append(tx.ops, clientv3.OpPut(sequenceKey, strconv.FormatInt(revision, 10)))...).
+		Then(append(ops, clientv3.OpPut(sequenceKey, strconv.FormatInt(revision, 10)))...).
 		Commit()
 	switch {
-	case errors.Is(err, rpctypes.ErrTooManyOps):
-		return 0, fmt.Errorf("store update: %d objects in one step are more than this etcd takes; apply fewer at once, or start it with --max-txn-ops=%d: %w", len(tx.ops), maxOps+1, ErrTooLarge)
 	case err != nil:
-		return 0, fmt.Errorf("store update: %w", err)
+		return 0, s.explain("update", err)
 	case !r.Succeeded:
-		return 0, ErrConflict
+		return 0, errOvertaken
+	}
+	if tx.events {
+		// The change is made: a trail that is too long for once is no reason
+		// to tell otherwise.
+		if err := s.trimEvents(ctx); err != nil {
+			s.log.Warn("events not trimmed", "error", err)
+		}
 	}
 	return r.Header.Revision, nil
-}
-
-// State is the linearizable state that the Update runs on. It does not show
-// the writes of the Tx.
-func (tx *Tx) State() *api.State { return tx.state }
-
-// Put writes a configuration object.
-func (tx *Tx) Put(o api.Object) {
-	key, err := configKey(o.ObjectKind(), o.ObjectMeta().Name)
-	tx.put(key, err, o)
-}
-
-// Delete removes a configuration object.
-func (tx *Tx) Delete(o api.Object) {
-	key, err := configKey(o.ObjectKind(), o.ObjectMeta().Name)
-	if err != nil {
-		tx.errs = append(tx.errs, err)
-		return
-	}
-	tx.ops = append(tx.ops, clientv3.OpDelete(key))
-}
-
-// PutIntent writes what operators want of a real server; an empty intent is
-// removed.
-func (tx *Tx) PutIntent(i *api.ServerIntent) {
-	if i.Empty() {
-		tx.ops = append(tx.ops, clientv3.OpDelete(intentKeys+i.Server))
-		return
-	}
-	tx.put(intentKeys+i.Server, nil, i)
-}
-
-// PutStoreIntent says which restored store is believed.
-func (tx *Tx) PutStoreIntent(i *api.StoreIntent) { tx.put(storeKey, nil, i) }
-
-// Event appends to the audit trail with the other writes or not at all.
-func (tx *Tx) Event(e api.Event) {
-	e = stamp(e)
-	tx.put(eventKeys+e.ID, nil, e)
-}
-
-func (tx *Tx) put(key string, err error, v any) {
-	var data string
-	if err == nil {
-		data, err = encode(key, v)
-	}
-	if err != nil {
-		tx.errs = append(tx.errs, err)
-		return
-	}
-	tx.ops = append(tx.ops, clientv3.OpPut(key, data))
 }
