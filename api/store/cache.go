@@ -71,13 +71,17 @@ func (c *cache) load(b *builder, id *identity) bool {
 		c.log.Error("cache ignored, the state is unknown until etcd answers", "file", c.path, "error", err)
 		return false
 	}
+	b.load(f)
+	*id = f.Identity
+	return true
+}
+
+// load takes what a cache kept.
+func (b *builder) load(f *cacheFile) {
 	for key, value := range f.Values {
 		b.put(&mvccpb.KeyValue{Key: []byte(key), Value: value})
 	}
-	b.marks = f.Marks
-	b.dirty = false
-	*id = f.Identity
-	return true
+	b.marks, b.dirty = f.Marks, false
 }
 
 func readCache(path string) (*cacheFile, error) {
@@ -121,8 +125,13 @@ func encodeCache(f *cacheFile) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return seal(body), nil
+}
+
+// seal puts the header before the body.
+func seal(body []byte) []byte {
 	digest := sha256.Sum256(body)
-	return append([]byte(cacheMagic+hex.EncodeToString(digest[:])+"\n"), body...), nil
+	return append([]byte(cacheMagic+hex.EncodeToString(digest[:])+"\n"), body...)
 }
 
 // save asks for the newest copy to be written: at once when the cache's part

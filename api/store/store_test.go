@@ -164,3 +164,14 @@ func measure(t testing.TB, m prometheus.Metric) float64 {
 	}
 	return v.GetGauge().GetValue() + v.GetCounter().GetValue()
 }
+
+// eventually waits for what nothing signals.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
