@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"os/user"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/peerage/peerage/api/node/birdc"
 )
 
 // includeLine matches an include directive of BIRD's.
@@ -43,18 +44,15 @@ func (s *Speaker) check(ctx context.Context, r Rendered) error {
 	}
 	defer os.Remove(whole)
 
-	out, err := exec.CommandContext(ctx, s.o.Binary, "-p", "-c", whole).CombinedOutput()
-	if err == nil {
+	err = birdc.Check(ctx, s.o.Binary, whole)
+	var refusal *birdc.Error
+	switch {
+	case err == nil:
 		return nil
-	}
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) {
+	case !errors.As(err, &refusal):
 		return fmt.Errorf("bird: the configuration cannot be checked: %w; name the program with --bird-binary", err)
 	}
-	message := strings.NewReplacer(candidate, s.o.Include, whole, s.o.MainConfig).Replace(strings.TrimSpace(string(out)))
-	if message == "" {
-		message = err.Error()
-	}
+	message := strings.NewReplacer(candidate, s.o.Include, whole, s.o.MainConfig).Replace(refusal.Message)
 	return fmt.Errorf("%w: %.*s", ErrRefused, maxMessage, scrub(message, r.Secrets))
 }
 

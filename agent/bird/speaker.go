@@ -156,11 +156,12 @@ func (s *Speaker) configure(ctx context.Context, r Rendered) error {
 	for {
 		if time.Since(asked) >= configureEvery {
 			asked = time.Now()
-			if err := s.o.Control.Configure(ctx); err != nil {
-				var refusal *birdc.Error
-				if errors.As(err, &refusal) {
-					return fmt.Errorf("%w: %s", ErrRefused, scrub(refusal.Message, r.Secrets))
-				}
+			err := s.o.Control.Configure(ctx)
+			var refusal *birdc.Error
+			switch {
+			case errors.As(err, &refusal):
+				return fmt.Errorf("%w: %s", ErrRefused, scrub(refusal.Message, r.Secrets))
+			case err != nil && !errors.Is(err, birdc.ErrInProgress):
 				return s.reach(err)
 			}
 		}
