@@ -15,8 +15,8 @@ func (p *planner) announcements(s shape, h health) []api.Announcement {
 	for _, c := range s.carriers {
 		for _, vip := range s.vips {
 			a := api.Announcement{LB: c.lb, VIP: vip, Announce: true, MED: c.med}
-			if reason := h.sick[c.lb]; reason != "" && p.covered(s, h, a) {
-				a.Announce, a.Reason = false, reason
+			if ill := h.sick[c.lb]; ill.lasts && p.covered(s, h, a) {
+				a.Announce, a.Reason = false, ill.reason
 				if old := p.withdrawn(c.lb); old != "" {
 					a.Reason = old
 				}
@@ -58,7 +58,7 @@ func (p *planner) covered(s shape, h health, a api.Announcement) bool {
 	stays := !p.announced(a.LB, a.VIP)
 	for _, c := range s.carriers {
 		applied := p.State.Applied[p.name][c.lb]
-		if c.lb == a.LB || h.sick[c.lb] != "" || p.State.LiveLBs[c.lb] == nil || applied == nil {
+		if _, sick := h.sick[c.lb]; c.lb == a.LB || sick || p.State.LiveLBs[c.lb] == nil || applied == nil {
 			continue
 		}
 		current := p.prev != nil && applied.Generation == p.prev.Generation && applied.Error == ""

@@ -248,6 +248,11 @@ held: invalid-configuration: the configuration cannot run: VIP 192.0.2.7 port 17
 				`blocked: the pool has no VIPs or no known real servers, and no plan to keep; configure both`},
 			{"both", func(s *site) { s.pool().RealServers = []string{"rs-1"} }, `gen 1: rs-1=1/1`},
 		}},
+		{"a plan from a backup goes on after what load balancers have applied", 2, 2, []step{
+			{"first plan", nothing, `gen 1: rs-1=1/1 rs-2=1/1`},
+			{"restored and accepted", func(s *site) { s.Applied["edge"]["lb-2"].Generation = 41 }, `gen 42: rs-1=1/1 rs-2=1/1`},
+			{"and that is all", func(s *site) { s.Applied["edge"]["lb-2"].Generation = 41 }, `gen 42: rs-1=1/1 rs-2=1/1`},
+		}},
 		{"an emptied plan is as good as none", 2, 1, []step{
 			{"first plan", nothing, `gen 1: rs-1=1/1 rs-2=1/1`},
 			{"somebody empties it, nobody reports", func(s *site) {

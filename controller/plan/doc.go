@@ -36,8 +36,9 @@
 //
 // A load balancer is sick when it reports dead more than half of the servers
 // that the majority of the others (and the servers themselves) report alive;
-// it stays sick until that is a quarter or less. Its votes do not count, and
-// its VIPs are withdrawn as long as another load balancer announces them.
+// it stays sick until that is a quarter or less. Its votes do not count. Once
+// that has lasted for half a wave, in which the others would have noticed the same
+// failure, its VIPs are withdrawn, as long as another load balancer announces them.
 //
 // The members that are unhealthy at the same time may be at most maxShrink
 // (rounded down) of those that have joined, and at least one must be left. Beyond that

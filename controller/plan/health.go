@@ -22,7 +22,7 @@ const (
 type health struct {
 	servers map[string]finding
 	// sick are the load balancers whose judgement is not believed.
-	sick map[string]string // reason by LB
+	sick map[string]illness
 }
 
 // finding is the verdict on one server, with the reason when it is dead.
@@ -34,7 +34,15 @@ type finding struct {
 // witness is a live load balancer with a report on the pool.
 type witness struct {
 	lb    string
+	at    time.Time // of the report, by its own clock
 	paths map[string]api.Path
+}
+
+// illness is why a load balancer is not believed, and whether that has lasted
+// long enough to withdraw it.
+type illness struct {
+	reason string
+	lasts  bool
 }
 
 // measure judges every member.
@@ -45,7 +53,7 @@ func (p *planner) measure(s shape) health {
 	}
 	witnesses := p.witnesses(s.carriers)
 	h := health{servers: make(map[string]finding, len(s.members)), sick: p.sick(s, witnesses, own)}
-	voters := slices.DeleteFunc(witnesses, func(w witness) bool { return h.sick[w.lb] != "" })
+	voters := slices.DeleteFunc(witnesses, func(w witness) bool { _, sick := h.sick[w.lb]; return sick })
 	for server, t := range count(voters, s.members) {
 		h.servers[server] = finding{judge(own[server].verdict, t.majority()), own[server].reason}
 		if f := h.servers[server]; f.verdict == dead && f.reason == "" {
@@ -94,7 +102,7 @@ func (p *planner) witnesses(carriers []carrier) []witness {
 		if live == nil || o == nil || o.At.Before(live.StartedAt) || len(o.Paths[p.name]) == 0 {
 			continue
 		}
-		ws = append(ws, witness{c.lb, o.Paths[p.name]})
+		ws = append(ws, witness{c.lb, o.At, o.Paths[p.name]})
 	}
 	return ws
 }
@@ -158,18 +166,22 @@ const (
 )
 
 // sick finds the load balancers that see many servers dead while the others
-// see them alive, with the reason. One whose report is missing, or has nothing
-// to be compared with, stays what it was.
-func (p *planner) sick(s shape, ws []witness, own map[string]finding) map[string]string {
-	sick := map[string]string{}
+// see them alive. One whose report is missing, or has nothing to be compared
+// with, stays what it was.
+//
+// Its votes are ignored at once, which changes nothing for any customer. It is
+// withdrawn when its view has lasted for a while, by its own clock: of a failure
+// that everybody will notice, somebody is always the first to tell.
+func (p *planner) sick(s shape, ws []witness, own map[string]finding) map[string]illness {
+	sick := map[string]illness{}
 	for _, c := range s.carriers {
 		if reason := p.withdrawn(c.lb); reason != "" {
-			sick[c.lb] = reason
+			sick[c.lb] = illness{reason, true}
 		}
 	}
 	tallies := count(ws, s.members)
 	for _, w := range ws {
-		alive, missed := 0, 0
+		alive, missed, lasting := 0, 0, 0
 		for _, m := range s.members {
 			others := tallies[m.server].without(w, m.server).majority()
 			if judge(own[m.server].verdict, others) != good {
@@ -178,15 +190,21 @@ func (p *planner) sick(s shape, ws []witness, own map[string]finding) map[string
 			alive++
 			if path, reported := w.paths[m.server]; reported && !path.OK {
 				missed++
+				if w.at.Sub(path.Since) >= wave(s.check)/2 {
+					lasting++
+				}
 			}
 		}
 		share := sickAbove
-		if sick[w.lb] != "" {
-			share = sickStayAbove
+		if sick[w.lb].lasts {
+			share, lasting = sickStayAbove, missed
 		}
 		switch {
 		case missed*share > alive:
-			sick[w.lb] = fmt.Sprintf("it reports %d of %d real servers dead that other load balancers reach", missed, alive)
+			sick[w.lb] = illness{
+				reason: fmt.Sprintf("it reports %d of %d real servers dead that other load balancers reach", missed, alive),
+				lasts:  lasting*share > alive,
+			}
 		case alive > 0:
 			delete(sick, w.lb)
 		}

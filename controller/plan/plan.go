@@ -178,7 +178,7 @@ func (p *planner) plan() (next *api.Plan, blocked string) {
 	}
 	next = p.fill(s)
 	if p.prev == nil {
-		next.Generation = p.firstGeneration()
+		next.Generation = p.lastGeneration() + 1
 		next.Held = p.held()
 		return next, ""
 	}
@@ -205,7 +205,9 @@ func (p *planner) fill(s shape) *api.Plan {
 func (p *planner) generation(next *api.Plan) *api.Plan {
 	next.Generation = p.prev.Generation
 	next.Held = p.held()
-	switch {
+	switch last := p.lastGeneration(); {
+	case last > p.prev.Generation:
+		next.Generation = last + 1
 	case !equal(p.prev, next):
 		next.Generation++
 	case sameHeld(p.prev.Held, next.Held):
@@ -214,10 +216,10 @@ func (p *planner) generation(next *api.Plan) *api.Plan {
 	return next
 }
 
-// firstGeneration follows whatever generation a node has ever applied for a
-// pool of that name: a pool that is deleted and made again must not look like
-// a store that went back in time.
-func (p *planner) firstGeneration() int64 {
+// lastGeneration is the highest generation that a node has ever applied for a
+// pool of that name. A plan that follows none (the pool was deleted and made again)
+// or an older one (the store was restored) must not look like going back.
+func (p *planner) lastGeneration() int64 {
 	var last int64
 	for _, a := range p.State.Applied[p.name] {
 		last = max(last, a.Generation)
@@ -225,7 +227,7 @@ func (p *planner) firstGeneration() int64 {
 	for _, s := range p.State.Servers {
 		last = max(last, s.Pools[p.name].Generation)
 	}
-	return last + 1
+	return last
 }
 
 // held joins the guards at work. Since stays while the first guard does.

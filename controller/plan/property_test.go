@@ -40,6 +40,10 @@ func happening(t *rapid.T, s *site, fresh *int) {
 	case "blind":
 		for _, m := range members {
 			s.path(lb, m, ok)
+			if rapid.Bool().Draw(t, "recent") {
+				s.Paths[lb].At = s.now
+				s.Paths[lb].Paths["edge"][m] = api.Path{OK: ok, Since: s.now}
+			}
 		}
 	case "depool":
 		s.depool(server)

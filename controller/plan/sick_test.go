@@ -13,6 +13,12 @@ func TestSickLoadBalancer(t *testing.T) {
 			s.path(lb, name, ok)
 		}
 	}
+	recent := func(s *site, lb string, servers ...string) {
+		for _, name := range servers {
+			s.Paths[lb].Paths["edge"][name] = api.Path{Since: s.now, Reason: "connection refused"}
+		}
+		s.Paths[lb].At = s.now
+	}
 	all := []string{"rs-1", "rs-2", "rs-3", "rs-4"}
 	const good = `rs-1=1/1 rs-2=1/1 rs-3=1/1 rs-4=1/1`
 	for _, sc := range []struct {
@@ -55,6 +61,33 @@ withdrawn: lb-1 192.0.2.1
 withdrawn: lb-1 2001:db8::1`},
 			{"the other one is gone: a sick one is better than none", func(s *site) { delete(s.LiveLBs, "lb-2") },
 				`gen 3: ` + good},
+		}},
+		{"who is the first to tell of a failure is not sick", 2, []step{
+			{"first plan", func(*site) {}, `gen 1: ` + good},
+			{"lb-1 sees three die", func(s *site) {
+				s.after(time.Second)
+				recent(s, "lb-1", all[:3]...)
+			}, `gen 1: ` + good},
+			{"lb-2 sees them, too", func(s *site) {
+				s.after(time.Second)
+				recent(s, "lb-2", all[:3]...)
+			}, `
+gen 2: rs-1=1/1(suspect) rs-2=1/1(suspect) rs-3=1/1(suspect) rs-4=1/1
+held: over-max-shrink: 3 of 4 real servers are unhealthy at once, and maxShrink lets health take out 2 (50%); 3 stay in service as suspect`},
+		}},
+		{"one that is alone with its view for long is sick", 2, []step{
+			{"first plan", func(*site) {}, `gen 1: ` + good},
+			{"lb-1 sees three die", func(s *site) {
+				s.after(time.Second)
+				recent(s, "lb-1", all[:3]...)
+			}, `gen 1: ` + good},
+			{"still", func(s *site) {
+				s.after(6 * time.Second)
+				s.Paths["lb-1"].At = s.now
+			}, `
+gen 2: ` + good + `
+withdrawn: lb-1 192.0.2.1
+withdrawn: lb-1 2001:db8::1`},
 		}},
 		{"the only load balancer is never withdrawn", 1, []step{
 			{"first plan", func(*site) {}, `gen 1: ` + good},
