@@ -12,8 +12,9 @@ import (
 	"os"
 )
 
-// connectionTable lists the entries of the network namespace of the process.
-const connectionTable = "/proc/net/ip_vs_conn"
+// connectionTable lists the entries of the network namespace of the calling
+// thread, where /proc/net is that of the first thread.
+const connectionTable = "/proc/thread-self/net/ip_vs_conn"
 
 // checkEvery is how many lines are read between two looks at the context.
 const checkEvery = 1024

@@ -77,7 +77,11 @@ func (p *progress) apply(ctx context.Context, ops []op) {
 			p.release(ctx, holding)
 		}
 	}()
-	for _, o := range ops {
+	for i, o := range ops {
+		if err := ctx.Err(); err != nil {
+			p.fail(o.service, fmt.Errorf("%d of %d changes are left undone: %w", len(ops)-i, len(ops), err))
+			return
+		}
 		if p.failed[o.service] && o.action != releaseSessions {
 			continue
 		}
@@ -97,11 +101,7 @@ func (p *progress) apply(ctx context.Context, ops []op) {
 			}
 			continue
 		}
-		err := ctx.Err()
-		if err == nil {
-			err = p.do(ctx, o)
-		}
-		if err != nil {
+		if err := p.do(ctx, o); err != nil {
 			p.fail(o.service, fmt.Errorf("service %s: %s: %w", o.service, o, explain(err)))
 			// The kernel's refusal is an answer: nothing was changed.
 			var refused unix.Errno
@@ -176,6 +176,10 @@ func explain(err error) error {
 		return fmt.Errorf("%w: the process needs CAP_NET_ADMIN", err)
 	case errors.Is(err, unix.EAFNOSUPPORT):
 		return fmt.Errorf("%w: this kernel's IPVS lacks the address family", err)
+	case errors.Is(err, unix.EINVAL):
+		return fmt.Errorf("%w: to this host a destination's address must be a unicast one (see `ip route get`), and lo must be up", err)
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("%w: gone meanwhile, or a scheduler's module (ip_vs_...) cannot be loaded", err)
 	}
 	return err
 }

@@ -37,11 +37,11 @@ type Kernel interface {
 }
 
 // defaultCallTimeout bounds one message to the kernel and its answer.
-const defaultCallTimeout = 3 * time.Second
+const defaultCallTimeout = 5 * time.Second
 
 // KernelOptions tune OpenKernel.
 type KernelOptions struct {
-	// CallTimeout bounds one message to the kernel and its answer. Default 3s.
+	// CallTimeout bounds one message to the kernel and its answer. Default 5s.
 	CallTimeout time.Duration
 }
 

@@ -16,7 +16,9 @@ import (
 )
 
 const (
-	defaultTimeout = 10 * time.Second
+	// defaultTimeout leaves room for the first fill of a large table: mh builds
+	// its own anew with every destination.
+	defaultTimeout = 30 * time.Second
 	// maxRounds bounds how often Set reads the kernel again because somebody
 	// else changed it, or because an answer was lost.
 	maxRounds = 3
@@ -33,7 +35,7 @@ type Config struct {
 	// of another life is void.
 	HostID string
 	Logger hclog.Logger
-	// Timeout bounds one Set, Dump, Counters or Remove. Default 10s.
+	// Timeout bounds one Set, Dump, Counters or Remove. Default 30s.
 	Timeout time.Duration
 }
 
