@@ -29,7 +29,7 @@ type SpeakerConfig struct {
 	// Own are the server's own addresses: health checks connect to them.
 	Own []netip.Addr
 	// Probes are the sources of health checks. They get an OPEN on every
-	// service's port, at the VIPs and at Own, and never a session.
+	// service's port at Own, those of Own at the VIPs too, and never a session.
 	Probes []netip.Addr
 	// Services are sorted by pool.
 	Services []Service

@@ -39,6 +39,9 @@ func (g *group) probe() bool { return g.neighbor == "" }
 
 // String names the group in messages.
 func (g *group) String() string {
+	if g.probe() {
+		return fmt.Sprintf("pool %s: health checks from %s at %s", g.pool, g.prefix.Addr(), g.listener)
+	}
 	return fmt.Sprintf("pool %s: neighbor %s (%s at %s)", g.pool, g.neighbor, g.prefix, g.listener)
 }
 
@@ -86,7 +89,10 @@ func groupsOf(cfg realserver.SpeakerConfig) []*group {
 		// first one's AS number is told there.
 		for _, at := range slices.Concat(s.VIPs, cfg.Own) {
 			for _, from := range cfg.Probes {
-				if from.Is4() != at.Is4() || from == at {
+				// To a load balancer the VIP is an address of its own: only
+				// the server itself can check there.
+				foreign := !slices.Contains(cfg.Own, from) && slices.Contains(s.VIPs, at)
+				if from.Is4() != at.Is4() || from == at || foreign {
 					continue
 				}
 				listener, prefix := netip.AddrPortFrom(at, s.Port), netip.PrefixFrom(from, from.BitLen())

@@ -28,8 +28,8 @@ func readKeys(groups []*group, secret func(name string) (string, error), optmem 
 			continue
 		}
 		key, err := secret(g.secret)
-		if err == nil && strings.Contains(key, `"`) {
-			err = errors.New(`the key holds a ", which BIRD's configuration cannot; choose another key`)
+		if err == nil && strings.ContainsFunc(key, func(r rune) bool { return r == '"' || r < ' ' || r > '~' }) {
+			err = errors.New(`the key holds a character that BIRD's configuration cannot: use printable ASCII without "; choose another key`)
 		}
 		if err != nil {
 			problems[g] = fmt.Errorf("%s: md5Secret %q: %w", g, g.secret, err)
@@ -58,7 +58,7 @@ func unsigned(groups []*group, problems map[*group]error) {
 				if o.secret == "" {
 					continue
 				}
-				problems[g] = fmt.Errorf("%s: it has no md5Secret and lies in %s of neighbor %s, which has one: the kernel would ask for that key; give it an md5Secret, or split the longer list",
+				problems[g] = fmt.Errorf("%s: no md5Secret, but the source lies in %s of neighbor %s, which has one: the kernel would ask for that key; give it an md5Secret, or split the longer list",
 					g, o.prefix, o.neighbor)
 			}
 		}
