@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/peerage/peerage/agent/bird"
@@ -33,7 +34,10 @@ type machine struct {
 	log    []string
 	killAt int // panic at this change, counted from 1; 0: never
 	count  int
+
+	mu     sync.Mutex // guards the fields below
 	broken map[part]error
+
 	// services are those in the kernel, for note: the model is locked then.
 	services map[netip.AddrPort]bool
 
@@ -79,7 +83,7 @@ func (m *machine) hook() {
 			return nil
 		}
 		m.failpoint()
-		return m.broken[partTable]
+		return m.fault(partTable)
 	})
 }
 
@@ -137,6 +141,20 @@ func (m *machine) note(line string) {
 	}
 }
 
+// fault is how a part is broken, or nil.
+func (m *machine) fault(p part) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.broken[p]
+}
+
+// breaks breaks a part; nil mends it.
+func (m *machine) breaks(p part, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.broken[p] = err
+}
+
 func (m *machine) host() Host {
 	t, err := ipvs.Open(ipvs.Config{Kernel: m.kernel, Record: filepath.Join(m.dir, "ipvs.json"), HostID: m.hostID})
 	if err != nil {
@@ -181,7 +199,7 @@ type fakeTable struct {
 }
 
 func (t fakeTable) Dump(ctx context.Context) ([]api.Table, error) {
-	if err := t.m.broken["dump"]; err != nil {
+	if err := t.m.fault("dump"); err != nil {
 		return nil, err
 	}
 	return t.Table.Dump(ctx)
@@ -203,7 +221,7 @@ type fakeAddresses struct {
 }
 
 func (f fakeAddresses) Set(ctx context.Context, want []netip.Prefix) (bool, error) {
-	if err := f.m.broken[partAddresses]; err != nil {
+	if err := f.m.fault(partAddresses); err != nil {
 		return false, err
 	}
 	f.m.failpoint()
@@ -223,7 +241,7 @@ func (f fakeAddresses) Remove(ctx context.Context) error {
 type fakeSysctls struct{ m *machine }
 
 func (f fakeSysctls) Set(_ context.Context, want map[string]string) (drifted []string, err error) {
-	if err := f.m.broken[partSysctls]; err != nil {
+	if err := f.m.fault(partSysctls); err != nil {
 		return nil, err
 	}
 	for _, k := range slices.Sorted(maps.Keys(want)) {
@@ -247,7 +265,7 @@ func (f fakeSysctls) Restore(context.Context) error {
 type fakeSync struct{ m *machine }
 
 func (f fakeSync) Set(_ context.Context, want SyncConfig) (bool, error) {
-	if err := f.m.broken[partConnSync]; err != nil {
+	if err := f.m.fault(partConnSync); err != nil {
 		return false, err
 	}
 	text := fmt.Sprintf("%s id %d", want.Interface, want.ID)
@@ -268,7 +286,7 @@ func (f fakeSync) Remove(context.Context) error {
 type fakeNetfilter struct{ m *machine }
 
 func (f fakeNetfilter) Set(_ context.Context, services []netip.AddrPort) (bool, error) {
-	if err := f.m.broken[partNetfilter]; err != nil {
+	if err := f.m.fault(partNetfilter); err != nil {
 		return false, err
 	}
 	if slices.Equal(f.m.netfilter, services) {
@@ -290,7 +308,7 @@ type fakeSpeaker struct{ m *machine }
 func (f fakeSpeaker) Set(_ context.Context, want bird.Config) (bird.State, error) {
 	b := &f.m.bird
 	b.sets++
-	if err := f.m.broken[partSpeaker]; err != nil {
+	if err := f.m.fault(partSpeaker); err != nil {
 		return f.state(), err
 	}
 	for _, vip := range slices.SortedFunc(maps.Keys(b.routes), netip.Addr.Compare) {
@@ -343,8 +361,8 @@ func (f fakeSpeaker) Read(context.Context) (bird.State, error) {
 	switch {
 	case f.m.bird.stopped:
 		return bird.State{}, bird.ErrNotRunning
-	case f.m.broken["read"] != nil:
-		return bird.State{}, f.m.broken["read"]
+	case f.m.fault("read") != nil:
+		return bird.State{}, f.m.fault("read")
 	}
 	f.export()
 	return f.state(), nil

@@ -21,6 +21,12 @@ import (
 	"github.com/peerage/peerage/api"
 )
 
+// wait lets virtual time pass, and everything that is due happen.
+func wait(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 // live is a source and a store that change while the agent runs.
 type live struct {
 	changed chan struct{}
@@ -137,14 +143,14 @@ func (l *loop) follow(t *testing.T, verb, arg string) {
 	if err := l.command(verb, []string{arg}); err != nil {
 		t.Fatal(err)
 	}
-	l.live.set(l.scenario.state)
+	l.live.set(l.state)
 }
 
 func TestRun(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLoop(t, dir)
-		time.Sleep(time.Second)
+		wait(time.Second)
 		a := l.live.told("edge")
 		if a == nil || a.Generation != 1 || a.Error != "" || len(a.VIPs) != 2 || !a.VIPs["203.0.113.179"].Announced || a.Peers["rt"].State != "Established" {
 			t.Fatalf("applied %+v", a)
@@ -161,22 +167,25 @@ func TestRun(t *testing.T) {
 
 		// A change is applied and told without waiting for a timer.
 		l.follow(t, "plan", "plan-2.yaml")
-		time.Sleep(20 * time.Millisecond)
+		wait(20 * time.Millisecond)
 		if a := l.live.told("edge"); a.Generation != 2 {
 			t.Errorf("generation %d after a change", a.Generation)
 		}
 
 		// A store that hangs does not hold up the host, and hears of it later.
+		l.live.set(l.state)
+		l.live.mu.Lock()
 		l.live.hang = true
+		l.live.mu.Unlock()
 		l.follow(t, "plan", "other.yaml")
-		time.Sleep(time.Minute)
+		wait(time.Minute)
 		if !strings.Contains(l.m.kernel.String(), "203.0.113.179:1179") {
 			t.Error("the host waited for the store")
 		}
 		l.live.mu.Lock()
 		l.live.hang = false
 		l.live.mu.Unlock()
-		time.Sleep(10 * time.Second)
+		wait(10 * time.Second)
 		if a := l.live.told("other"); a == nil || a.Generation != 1 {
 			t.Errorf("applied %+v after the store was back", a)
 		}
@@ -196,7 +205,7 @@ func TestLostApplied(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLoop(t, dir)
-		time.Sleep(time.Second)
+		wait(time.Second)
 		mirror := func() { // the store's watch brings back what was told
 			l.change(func(st *api.State) {
 				st.Applied = map[string]map[string]*api.Applied{}
@@ -206,13 +215,13 @@ func TestLostApplied(t *testing.T) {
 					}
 				}
 			})
-			l.live.set(l.scenario.state)
+			l.live.set(l.state)
 		}
 		mirror()
-		time.Sleep(10 * time.Second) // the first counters are told
+		wait(10 * time.Second) // the first counters are told
 		mirror()
 		puts := l.live.puts
-		time.Sleep(time.Minute)
+		wait(time.Minute)
 		if l.live.puts != puts {
 			t.Errorf("%d writes without a reason", l.live.puts-puts)
 		}
@@ -220,14 +229,14 @@ func TestLostApplied(t *testing.T) {
 		clear(l.live.applied)
 		l.live.mu.Unlock()
 		mirror()
-		time.Sleep(time.Minute)
+		wait(time.Minute)
 		if l.live.told("edge") == nil {
 			t.Error("what the store lost was not told again")
 		}
 		mirror()
 		l.follow(t, "unplan", "edge")
 		l.follow(t, "drop", "Pool/edge")
-		time.Sleep(30 * time.Second)
+		wait(30 * time.Second)
 		if !slices.Contains(l.live.deleted, "edge/"+self) || l.live.told("edge") != nil {
 			t.Errorf("deleted %v", l.live.deleted)
 		}
@@ -242,13 +251,13 @@ func TestRetry(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLoop(t, dir)
-		l.m.broken[partAddresses] = errBroken
-		time.Sleep(500 * time.Millisecond)
+		l.m.breaks(partAddresses, errBroken)
+		wait(500 * time.Millisecond)
 		if err := l.a.Ready(); !errors.Is(err, errBroken) {
 			t.Errorf("ready: %v", err)
 		}
-		delete(l.m.broken, partAddresses)
-		time.Sleep(time.Second)
+		l.m.breaks(partAddresses, nil)
+		wait(time.Second)
 		if err := l.a.Ready(); err != nil {
 			t.Errorf("ready: %v", err)
 		}
@@ -261,9 +270,9 @@ func TestMetrics(t *testing.T) {
 	var got []byte
 	synctest.Test(t, func(t *testing.T) {
 		l := newLoop(t, dir)
-		time.Sleep(time.Second)
+		wait(time.Second)
 		l.follow(t, "plan", "other.yaml")
-		time.Sleep(time.Second)
+		wait(time.Second)
 		l.follow(t, "plan", "other-bad.yaml")
 		m := l.a.cfg.Metrics
 		m.Probed("edge", "rs-1", true, 3*time.Millisecond)
@@ -276,7 +285,7 @@ func TestMetrics(t *testing.T) {
 		if err := l.m.addrs.Remove(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(30 * time.Second)
+		wait(30 * time.Second)
 		l.stop()
 
 		families, err := l.metrics.Gather()

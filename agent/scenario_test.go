@@ -154,9 +154,9 @@ func (s *scenario) command(verb string, args []string) error {
 	case "lose": // a file of the state directory
 		return os.Remove(filepath.Join(s.m.dir, arg))
 	case "break":
-		s.m.broken[part(arg)] = errBroken
+		s.m.breaks(part(arg), errBroken)
 	case "mend":
-		delete(s.m.broken, part(arg))
+		s.m.breaks(part(arg), nil)
 	case "bird":
 		return s.bird(arg)
 	case "ipvs": // somebody else changes the kernel's table

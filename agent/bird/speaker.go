@@ -150,33 +150,40 @@ func (s *Speaker) running(ctx context.Context) (uint32, error) {
 // configure asks BIRD to read the file and waits until it runs it. BIRD merges
 // or refuses requests that follow each other quickly, so it is asked again.
 func (s *Speaker) configure(ctx context.Context, r Rendered) error {
-	ctx, cancel := context.WithTimeout(ctx, s.o.Wait)
+	waiting, cancel := context.WithTimeout(ctx, s.o.Wait)
 	defer cancel()
 	var asked time.Time
 	for {
 		if time.Since(asked) >= configureEvery {
 			asked = time.Now()
-			err := s.o.Control.Configure(ctx)
-			var refusal *birdc.Error
-			switch {
-			case errors.As(err, &refusal):
-				return fmt.Errorf("%w: %s", ErrRefused, scrub(refusal.Message, r.Secrets))
-			case err != nil && !errors.Is(err, birdc.ErrInProgress):
-				return s.reach(err)
+			if err := s.request(waiting, r); err != nil && waiting.Err() == nil {
+				return err
 			}
 		}
-		running, err := s.running(ctx)
-		if err != nil {
+		running, err := s.running(waiting)
+		switch {
+		case err != nil && waiting.Err() == nil:
 			return err
-		}
-		if running == r.Revision {
+		case err == nil && running == r.Revision:
 			return nil
-		}
-		if !pause(ctx, pollEvery) {
-			return fmt.Errorf("it answers revision %d instead of %d %s after `configure`: does its configuration include %s?",
-				running, r.Revision, s.o.Wait, s.o.Include)
+		case !pause(waiting, pollEvery):
+			return fmt.Errorf("it does not run revision %d %s after `configure`: does its configuration include %s?",
+				r.Revision, s.o.Wait, s.o.Include)
 		}
 	}
+}
+
+// request asks once.
+func (s *Speaker) request(ctx context.Context, r Rendered) error {
+	err := s.o.Control.Configure(ctx)
+	var refusal *birdc.Error
+	switch {
+	case errors.As(err, &refusal):
+		return fmt.Errorf("%w: %s", ErrRefused, scrub(refusal.Message, r.Secrets))
+	case err != nil && !errors.Is(err, birdc.ErrInProgress):
+		return s.reach(err)
+	}
+	return nil
 }
 
 // readBack waits until BIRD holds exactly the wanted routes and no peer is

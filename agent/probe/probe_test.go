@@ -284,7 +284,7 @@ func TestFamilies(t *testing.T) {
 			t.Errorf("path %v", path)
 		}
 		// A family that the LB does not have cannot be called good.
-		target.Paths[1].Source = netip.Addr{}
+		target.Paths = []Path{target.Paths[0], {Addr: target.Paths[1].Addr}}
 		p.Set([]Target{target}, 5*time.Second)
 		time.Sleep(10 * time.Second)
 		if path := f.last().Paths["edge"]["rs-1"]; path.OK || path.Reason == "[fd00::1]:179: connection refused" {

@@ -40,17 +40,13 @@ func (p *Prober) publish(ctx context.Context) {
 		one, cancel := context.WithTimeout(ctx, putTimeout)
 		err := p.cfg.Store.PutPaths(one, o)
 		cancel()
-		switch {
-		case err == nil:
-			failing = false
-			timer.Reset(wait)
-		default:
-			if !failing && ctx.Err() == nil {
-				p.cfg.Logger.Warn("observations are not published; the controller goes by older ones", "error", err)
-			}
-			failing = true
-			timer.Reset(retryAfter)
+		if err != nil && !failing && ctx.Err() == nil {
+			p.cfg.Logger.Warn("observations are not published; the controller goes by older ones", "error", err)
 		}
+		if failing = err != nil; failing {
+			wait = retryAfter
+		}
+		timer.Reset(wait)
 	}
 }
 
