@@ -61,7 +61,9 @@ func (h Host) apply(ctx context.Context, d *desired, forbidden error) (drifted [
 	// The speaker is told even when there is nothing left to serve: it must
 	// stop to accept before its addresses go.
 	if len(d.speaker.Services) > 0 || len(have) > 0 {
-		if _, err := h.Speaker.Set(ctx, d.speaker); err != nil {
+		cfg := d.speaker
+		cfg.Additive = forbidden != nil
+		if _, err := h.Speaker.Set(ctx, cfg); err != nil {
 			return drifted, fmt.Errorf("speaker: %w", err)
 		}
 	}

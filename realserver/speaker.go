@@ -33,6 +33,10 @@ type SpeakerConfig struct {
 	Probes []netip.Addr
 	// Services are sorted by pool.
 	Services []Service
+	// Additive forbids to take anything away: what the agent knows may be
+	// older than what the speaker has. A speaker that has more goes on with
+	// all it has, and Set says so in an error.
+	Additive bool
 }
 
 // Service is one pool as a speaker sees it.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
 
 	"github.com/peerage/peerage/api"
 	"github.com/peerage/peerage/api/node"
@@ -408,6 +409,27 @@ func TestMissingKey(t *testing.T) {
 	b.established(2)
 }
 
+// An agent that restarts from an old cache ends no session of a neighbour or
+// pool that is newer.
+func TestAdditive(t *testing.T) {
+	t.Parallel()
+	lan, one := neighbor("lan", "127.0.1.0/24", 0, ""), neighbor("one", "127.0.5.1/32", 0, "")
+	b := newBench(t, lan)
+	b.cfg.Additive = true
+	b.put(true)
+	b.neighbors(lan, one)
+	b.put(true)
+	session := b.router("127.0.5.1", 65001, "").must(t)
+	b.neighbors(lan)
+	if changed, err := b.Set(t.Context(), b.cfg); changed || err == nil || !strings.Contains(err.Error(), "keeps its configuration") {
+		t.Errorf("changed %v, error %v", changed, err)
+	}
+	session.alive(t)
+	b.cfg.Additive = false
+	b.put(true)
+	b.established(0)
+}
+
 func TestForeignBird(t *testing.T) {
 	t.Parallel()
 	foreign := birdtest.Start(t, "router id 10.0.0.1;\nprotocol device {}\n")
@@ -492,5 +514,74 @@ func TestSessionLog(t *testing.T) {
 		if !strings.Contains(b.log.String(), want) {
 			t.Errorf("%q is not in the log", want)
 		}
+	}
+}
+
+func TestIPv6(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, neighbor("six", "::/64", 0, "")) // ::1 is the only address that every machine has
+	b.cfg.Services[0].VIPs = []netip.Addr{netip.MustParseAddr("::1")}
+	b.put(true)
+	r := b.router("::1", 65001, "")
+	r.to = netip.AddrPortFrom(netip.MustParseAddr("::1"), b.port)
+	r.must(t).alive(t)
+	b.established(1)
+	_, err := bgpcheck.Check(t.Context(), bgpcheck.Target{Addr: netip.AddrPortFrom(netip.MustParseAddr(own), b.port), Source: netip.MustParseAddr(prober), LocalAS: localAS})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// BIRD is a child of nobody, and listens before its addresses are there.
+func TestStart(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, neighbor("lan", "127.0.1.0/24", 0, ""))
+	b.cfg.Services[0].VIPs = append(b.cfg.Services[0].VIPs, netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1"))
+	b.put(true)
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(b.process()) + "/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// pid (comm) state ppid pgrp session
+	fields := strings.Fields(string(stat))
+	if ppid := strconv.Itoa(os.Getpid()); fields[3] == ppid || fields[5] == strconv.Itoa(unixSession(t)) {
+		t.Errorf("BIRD's parent is %s and its session %s; ours is process %s", fields[3], fields[5], ppid)
+	}
+	if log, err := os.ReadFile(b.opts.Log); err != nil || strings.Contains(string(log), "Cannot") {
+		t.Errorf("BIRD's log: %s, %v", log, err)
+	}
+}
+
+func unixSession(t *testing.T) int {
+	t.Helper()
+	sid, err := unix.Getsid(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sid
+}
+
+func TestStartFails(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		spoil func(*bench)
+		want  string
+	}{
+		"no binary":  {func(b *bench) { b.opts.Binary = filepath.Join(filepath.Dir(b.opts.Socket), "none") }, "no such file or directory"},
+		"no systemd": {func(b *bench) { b.opts.Unit = "peerage-no-such-unit.service" }, "systemctl start peerage-no-such-unit.service"},
+		"refused":    {func(b *bench) { b.cfg.Services[0].HoldTime = 1e9 }, "Hold time must be"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, neighbor("lan", "127.0.1.0/24", 0, ""))
+			test.spoil(b)
+			_, err := b.Set(t.Context(), b.cfg)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v", err)
+			}
+			if _, err := b.Status(t.Context()); err == nil {
+				t.Error("status without BIRD")
+			}
+		})
 	}
 }

@@ -88,7 +88,7 @@ func (d *Driver) Set(ctx context.Context, cfg realserver.SpeakerConfig) (changed
 	case err != nil:
 		return false, err
 	case revision != r.revision:
-		changed, err = d.change(ctx, r)
+		changed, err = d.change(ctx, r, cfg.Additive)
 	default:
 		err = d.repairFile(r)
 	}

@@ -157,14 +157,17 @@ func (d *Driver) repairFile(r *rendered) error {
 }
 
 // change makes a running BIRD take a configuration.
-func (d *Driver) change(ctx context.Context, r *rendered) (bool, error) {
+func (d *Driver) change(ctx context.Context, r *rendered, additive bool) (bool, error) {
 	now, err := d.names(ctx)
 	if err != nil {
 		return false, err
 	}
 	for name := range now {
-		if parent, _ := parentName(name); r.skipped[parent] != nil {
-			return false, fmt.Errorf("BIRD keeps its configuration: the new one would end the sessions of %s", r.groups[parent])
+		parent, _ := parentName(name)
+		if g := r.groups[parent]; g != nil && r.skipped[parent] != nil {
+			return false, fmt.Errorf("BIRD keeps its configuration: the new one would end the sessions of %s", g)
+		} else if g == nil && additive && strings.HasPrefix(parent, customerPrefix) {
+			return false, fmt.Errorf("BIRD keeps its configuration: the new one would end the sessions of protocol %s, and the store is not read yet or behind", parent)
 		}
 	}
 	old, err := os.ReadFile(d.opts.Config)
