@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +22,8 @@ import (
 type bencher struct {
 	bin    string
 	rounds int
+	// servers and lbs are the sizes of site that are measured.
+	servers, lbs []int
 }
 
 // Main is the command: -bench NAME, -rounds N.
@@ -27,6 +31,8 @@ func Main(ctx context.Context, args []string, out io.Writer) error {
 	fs := flag.NewFlagSet("peerage-bench", flag.ContinueOnError)
 	name := fs.String("bench", "", "change-to-kernel or no-op; both when empty")
 	rounds := fs.Int("rounds", 30, "measurements for each size of site")
+	servers := fs.String("servers", "1,16,64,256", "numbers of real servers")
+	lbs := fs.String("lbs", "1,4", "numbers of load balancers")
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -36,6 +42,12 @@ func Main(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	b := &bencher{bin: *bin, rounds: *rounds}
+	if b.servers, err = numbers(*servers); err != nil {
+		return err
+	}
+	if b.lbs, err = numbers(*lbs); err != nil {
+		return err
+	}
 	names := []string{"change-to-kernel", "no-op"}
 	if *name != "" {
 		names = []string{*name}
@@ -48,12 +60,25 @@ func Main(ctx context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
+// numbers reads "1,16,64".
+func numbers(list string) ([]int, error) {
+	var all []int
+	for word := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a list of numbers such as 1,16,64", list)
+		}
+		all = append(all, n)
+	}
+	return all, nil
+}
+
 func (b *bencher) one(ctx context.Context, name string, out io.Writer) error {
 	r := &Report{Bench: name, At: time.Now().UTC().Truncate(time.Second), Kernel: kernel(), Mode: os.Getenv("PEERAGE_LAB_MODE"), CPUs: runtime.NumCPU()}
 	switch name {
 	case "change-to-kernel":
-		for _, lbs := range []int{1, 4} {
-			for _, servers := range []int{1, 16, 64, 256} {
+		for _, lbs := range b.lbs {
+			for _, servers := range b.servers {
 				c, err := b.change(ctx, servers, lbs)
 				if err != nil {
 					return err
