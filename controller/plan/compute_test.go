@@ -84,6 +84,13 @@ func TestCompute(t *testing.T) {
 				`gen 2: rs-1=1/1 rs-2=0/1(unhealthy) rs-3=1/1 rs-4=1/1`},
 			{"it is back", func(s *site) { s.see(true, "rs-2") }, `gen 3: rs-1=1/1 rs-2=1/1 rs-3=1/1 rs-4=1/1`},
 		}},
+		{"two load balancers that disagree on one server: no new sessions for it", 4, 2, []step{
+			{"first plan", nothing, `gen 1: rs-1=1/1 rs-2=1/1 rs-3=1/1 rs-4=1/1`},
+			{"lb-1 cannot reach it", func(s *site) { s.path("lb-1", "rs-3", false) },
+				`gen 2: rs-1=1/1 rs-2=1/1 rs-3=0/1(unhealthy) rs-4=1/1`},
+			{"lb-1 restarts: its last report is of a former life", func(s *site) { s.LiveLBs["lb-1"] = &api.Live{StartedAt: s.now.Add(time.Second)} },
+				`gen 3: rs-1=1/1 rs-2=1/1 rs-3=1/1 rs-4=1/1`},
+		}},
 		{"a dead node is judged by the load balancers", 4, 3, []step{
 			{"first plan", nothing, `gen 1: rs-1=1/1 rs-2=1/1 rs-3=1/1 rs-4=1/1`},
 			{"its lease is gone, its paths are good", func(s *site) { delete(s.LiveRealServers, "rs-2"); s.speaker("rs-2", false) },
@@ -241,6 +248,7 @@ held: invalid-configuration: the configuration cannot run: forwarding "gue" is n
 			}, `
 gen 1: rs-1=1/1 rs-2=1/1
 held: invalid-configuration: the configuration cannot run: VIP 192.0.2.7 port 179 belongs to pool core; correct it and apply it again`},
+			{"on a port of its own", func(s *site) { s.Plans["core"].Port = 1179 }, `gen 2: rs-1=1/1 rs-2=1/1`},
 		}},
 		{"a first plan that cannot run is none", 1, 1, []step{
 			{"no port", func(s *site) { s.pool().Port = 0 }, `blocked: the configuration cannot run: the pool has no port; correct it and apply it again`},
@@ -259,6 +267,24 @@ held: invalid-configuration: the configuration cannot run: VIP 192.0.2.7 port 17
 				s.Plans["edge"] = &api.Plan{Pool: "edge", Generation: 7, Port: 179, VIPs: s.pool().VIPs}
 				clear(s.Paths)
 			}, `gen 8: rs-1=1/1 rs-2=1/1`},
+		}},
+		{"nobody reports any more: suspects stay suspects, and the hold stays", 2, 1, []step{
+			{"all dead", func(s *site) { s.see(false, "rs-1", "rs-2") }, `
+gen 1: rs-1=1/1(suspect) rs-2=1/1(suspect)
+held: over-max-shrink: 2 of 2 real servers are unhealthy at once, and maxShrink lets health take out 1 (50%); 2 stay in service as suspect`},
+			{"silence", func(s *site) { clear(s.Paths); clear(s.Servers) }, `
+gen 1: rs-1=1/1(suspect) rs-2=1/1(suspect)
+held: over-max-shrink: 2 of 2 real servers are unhealthy at once, and maxShrink lets health take out 1 (50%); 2 stay in service as suspect`},
+		}},
+		{"an unreadable pool is not a removed one", 2, 1, []step{
+			{"first plan", nothing, `gen 1: rs-1=1/1 rs-2=1/1`},
+			{"unreadable, and never read before", func(s *site) {
+				s.Pools["edge-2"] = s.Pools["edge"]
+				delete(s.Pools, "edge")
+				s.Bad["/peerage/v1/config/pools/edge"] = errors.New("truncated")
+			}, `
+blocked: the pool's configuration is unreadable (truncated); apply it again
+gen 1: rs-1=1/1 rs-2=1/1`},
 		}},
 		{"an unreadable plan is left alone", 2, 1, []step{
 			{"first plan", nothing, `gen 1: rs-1=1/1 rs-2=1/1`},
@@ -352,21 +378,27 @@ func TestReasons(t *testing.T) {
 }
 
 func TestHeldKeepsItsDate(t *testing.T) {
-	s := newSite(4, 1)
+	s := newSite(5, 1)
 	s.run(t)
-	s.pool().RealServers = nil
+	s.after(time.Hour)
+	s.pool().RealServers = []string{"rs-1", "rs-2"}
 	first := s.step(t).Plan
 	s.after(time.Hour)
 	s.pool().RealServers = []string{"rs-1"}
-	s.step(t)
-	s.pool().RealServers = nil
 	again := s.step(t)
-	if first.Held.Guard != again.Plan.Held.Guard || !again.Write {
-		t.Fatalf("held by %v, then by %v", first.Held, again.Plan.Held)
+	if !again.Write || again.Plan.Held.Reason == first.Held.Reason {
+		t.Errorf("a hold for another number: written %v, %+v", again.Write, again.Plan.Held)
+	}
+	if since := again.Plan.Held.Since; !since.Equal(first.Held.Since) || !since.Equal(noon.Add(time.Hour)) {
+		t.Errorf("held since %v, want the time at which the guard first held", since)
 	}
 	s.after(time.Hour)
-	if r := s.step(t); r.Write || !r.Plan.Held.Since.Equal(noon.Add(time.Hour)) {
-		t.Errorf("held since %v, written again: %v", r.Plan.Held.Since, r.Write)
+	if s.step(t).Write {
+		t.Error("a hold is written again though nothing changed")
+	}
+	s.pool().RealServers = nil
+	if since := s.step(t).Plan.Held.Since; !since.Equal(s.now) {
+		t.Errorf("held by another guard since %v, want now", since)
 	}
 }
 

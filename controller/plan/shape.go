@@ -97,7 +97,7 @@ func (p *planner) desiredMembers() (members []member, missing []string) {
 func replaced(before, after []netip.Addr) bool {
 	for _, b := range before {
 		for _, a := range after {
-			if a.Is4() == b.Is4() && a != b && !slices.Contains(after, b) {
+			if a.Is4() == b.Is4() && !slices.Contains(after, b) {
 				return true
 			}
 		}
