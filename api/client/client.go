@@ -205,8 +205,12 @@ func (c *Client) try(ctx context.Context, base *url.URL, r request, header time.
 	ctx, cancel := context.WithCancel(ctx)
 	timer := time.AfterFunc(header, cancel)
 	u := *base
-	u.Path += r.path
-	u.RawQuery = r.query.Encode()
+	path, err := url.PathUnescape(r.path)
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("%s %s: %w", r.method, r.path, err)
+	}
+	u.Path, u.RawPath, u.RawQuery = base.Path+path, base.EscapedPath()+r.path, r.query.Encode()
 	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), bytes.NewReader(r.body))
 	if err != nil {
 		cancel()

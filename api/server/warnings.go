@@ -89,6 +89,9 @@ func (w *warner) pool(p *api.PoolStatus) {
 			}
 		}
 	}
+	if p.Generation == 0 {
+		return // said once, of the pool
+	}
 	for _, m := range p.Servers {
 		w.member(object, m)
 	}
