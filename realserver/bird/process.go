@@ -128,7 +128,7 @@ func (d *Driver) awaitStart(ctx context.Context) error {
 
 // install puts a configuration in place that BIRD was seen to understand.
 func (d *Driver) install(ctx context.Context, r *rendered) error {
-	for _, file := range []string{d.opts.Config, d.opts.Socket} {
+	for _, file := range []string{d.opts.Config, d.opts.Socket, d.opts.PID} {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			return fmt.Errorf("bird: %w", err)
 		}
