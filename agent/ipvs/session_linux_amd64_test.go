@@ -7,8 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -25,67 +23,12 @@ import (
 
 const ioTimeout = 20 * time.Second
 
-// machine is a network namespace, held by a thread.
-type machine struct{ do chan func() }
-
-// newMachine makes a machine with an address on the LB's bridge br0.
-func newMachine(t *testing.T, name string, addr netip.Prefix) *machine {
-	m := &machine{make(chan func())}
-	ready := make(chan error)
-	go func() {
-		// The thread dies with the goroutine, and the namespace with it.
-		runtime.LockOSThread()
-		ready <- unix.Unshare(unix.CLONE_NEWNET)
-		for fn := range m.do {
-			fn()
-		}
-	}()
-	if err := <-ready; err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { close(m.do) })
-	var tid int
-	m.in(func() { tid = unix.Gettid() })
-	run(t, "ip", "link", "add", "v-"+name, "type", "veth", "peer", "name", "eth0", "netns", fmt.Sprint(tid))
-	run(t, "ip", "link", "set", "v-"+name, "master", "br0", "up")
-	m.ip(t, "link set lo up", "address add "+addr.String()+" dev eth0", "link set eth0 up")
-	return m
-}
-
-// in runs fn on the machine.
-func (m *machine) in(fn func()) {
-	done := make(chan struct{})
-	m.do <- func() { defer close(done); fn() }
-	<-done
-}
-
-func (m *machine) ip(t *testing.T, commands ...string) {
-	t.Helper()
-	m.in(func() {
-		c := exec.Command("ip", "-batch", "-")
-		c.Stdin = strings.NewReader(strings.Join(commands, "\n") + "\n")
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Errorf("ip: %v: %s", err, out)
-		}
-	})
-}
-
-func (m *machine) sysctl(t *testing.T, path, value string) {
-	t.Helper()
-	m.in(func() {
-		// /proc/sys/net shows the namespace of the thread that opens it.
-		if err := os.WriteFile("/proc/sys/net/"+path, []byte(value), 0); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 // echo serves VIP:port; each answer begins with the machine's name.
-func (m *machine) echo(t *testing.T, name string, vip netip.AddrPort) {
+func echo(t *testing.T, m *labtest.Machine, name string, vip netip.AddrPort) {
 	t.Helper()
 	var l net.Listener
 	var err error
-	m.in(func() { l, err = net.Listen("tcp", vip.String()) })
+	m.In(func() { l, err = net.Listen("tcp", vip.String()) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +71,7 @@ func say(c net.Conn, line string) (server string, err error) {
 // site is an LB with customers and real servers.
 type site struct {
 	vip      netip.AddrPort
-	customer *machine
+	customer *labtest.Machine
 	table    *Table
 	desired  []api.Table
 }
@@ -136,7 +79,8 @@ type site struct {
 // newSite has the VIP 192.0.2.1:179 and three real servers, 10.1.0.11 to 13.
 func newSite(t *testing.T) *site {
 	s := &site{vip: netip.MustParseAddrPort("192.0.2.1:179"), table: openTable(t, openTestKernel(t), recordFile(t))}
-	for _, line := range []string{"link add br0 type bridge", "address add 10.1.0.1/24 dev br0", "link set br0 up", "link add vip type dummy", "address add 192.0.2.1/32 dev vip", "link set vip up"} {
+	labtest.NewBridge(t, netip.MustParsePrefix("10.1.0.1/24"))
+	for _, line := range []string{"link add vip type dummy", "address add 192.0.2.1/32 dev vip", "link set vip up"} {
 		run(t, "ip", strings.Fields(line)...)
 	}
 	for path, value := range map[string]string{"expire_nodest_conn": "1", "sloppy_tcp": "0"} {
@@ -144,18 +88,18 @@ func newSite(t *testing.T) *site {
 			t.Fatal(err)
 		}
 	}
-	s.customer = newMachine(t, "customer", netip.MustParsePrefix("10.1.0.2/24"))
-	s.customer.ip(t, "route add 192.0.2.1 via 10.1.0.1")
-	s.customer.sysctl(t, "ipv4/conf/all/accept_redirects", "0")
+	s.customer = labtest.NewMachine(t, "customer", netip.MustParsePrefix("10.1.0.2/24"))
+	s.customer.IP("route add 192.0.2.1 via 10.1.0.1")
+	s.customer.Sysctl("ipv4/conf/all/accept_redirects", "0")
 	desired := api.Table{VIP: s.vip.Addr(), Port: s.vip.Port(), Scheduler: api.SchedulerMH, Flags: []string{"mh-fallback"}}
 	for i := range 3 {
 		name := fmt.Sprintf("rs%d", i+1)
 		addr := netip.AddrFrom4([4]byte{10, 1, 0, byte(11 + i)})
-		m := newMachine(t, name, netip.PrefixFrom(addr, 24))
-		m.sysctl(t, "ipv4/conf/all/arp_ignore", "1")
-		m.sysctl(t, "ipv4/conf/all/arp_announce", "2")
-		m.ip(t, "address add 192.0.2.1/32 dev lo")
-		m.echo(t, name, s.vip)
+		m := labtest.NewMachine(t, name, netip.PrefixFrom(addr, 24))
+		m.Sysctl("ipv4/conf/all/arp_ignore", "1")
+		m.Sysctl("ipv4/conf/all/arp_announce", "2")
+		m.IP("address add 192.0.2.1/32 dev lo")
+		echo(t, m, name, s.vip)
 		desired.Destinations = append(desired.Destinations, api.TableDestination{Addr: addr, Port: s.vip.Port(), Forwarding: api.ForwardingDSR, Nominal: 1, Weight: 1})
 	}
 	s.desired = []api.Table{desired}
@@ -179,7 +123,7 @@ func (s *site) connect(t *testing.T, n int) []net.Conn {
 	for range n {
 		var c net.Conn
 		var err error
-		s.customer.in(func() { c, err = net.DialTimeout("tcp", s.vip.String(), ioTimeout) })
+		s.customer.In(func() { c, err = net.DialTimeout("tcp", s.vip.String(), ioTimeout) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -270,7 +214,7 @@ func TestKernelSessionsSurviveOrderRepair(t *testing.T) {
 // half-open connections from each.
 func (s *site) mapping(t *testing.T, n int) map[string]string {
 	t.Helper()
-	s.customer.in(func() {
+	s.customer.In(func() {
 		for i := range n {
 			// Answers find no way back to these sources, nor need they.
 			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
@@ -315,7 +259,7 @@ func TestKernelRemembersNominalWeight(t *testing.T) {
 	labtest.Netns(t, func(t *testing.T) {
 		const sources = 256
 		s := newSite(t)
-		s.customer.ip(t, "route add local 10.2.0.0/16 dev lo")
+		s.customer.IP("route add local 10.2.0.0/16 dev lo")
 		// fresh empties the kernel: connections too, or sources would stick.
 		fresh := func() {
 			run(t, "ipvsadm", "-C")

@@ -127,11 +127,14 @@ func (r *Rules) set(ctx context.Context, t Tables, c chain, want []string) (chan
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	exists, err := t.ChainExists(c.table, c.name)
+	have, err := list(t, c)
 	if err != nil {
-		return false, err
-	}
-	if !exists {
+		// Listing first spares a process when the chain is there, as it mostly
+		// is; the error does not tell whether it is not.
+		exists, err2 := t.ChainExists(c.table, c.name)
+		if err2 != nil || exists {
+			return false, errors.Join(err, err2)
+		}
 		if len(want) == 0 || c.name == rawChain && !r.tracking() {
 			return false, nil
 		}
@@ -139,10 +142,6 @@ func (r *Rules) set(ctx context.Context, t Tables, c chain, want []string) (chan
 			return false, err
 		}
 		changed = true
-	}
-	have, err := list(t, c)
-	if err != nil {
-		return changed, err
 	}
 	for _, e := range diff(want, have) {
 		if err := ctx.Err(); err != nil {
