@@ -61,16 +61,17 @@ type Config struct {
 	// SickRounds is how many full rounds may fail to make a table equal before
 	// the LB counts as sick; 0: 3.
 	SickRounds int
-	// RoundTimeout bounds one round; 0: 1m.
-	RoundTimeout time.Duration
+	// StepTimeout bounds one step of a round; 0: 15s. Each step has its own: a
+	// packet filter that hangs must not take BIRD's time.
+	StepTimeout time.Duration
 }
 
 const (
-	defaultFullEvery    = 10 * time.Second
-	defaultGrace        = time.Second
-	defaultSickRounds   = 3
-	defaultRoundTimeout = time.Minute
-	defaultObserve      = 5 * time.Second
+	defaultFullEvery   = 10 * time.Second
+	defaultGrace       = time.Second
+	defaultSickRounds  = 3
+	defaultStepTimeout = 15 * time.Second
+	defaultObserve     = 5 * time.Second
 	// firstRetry is how soon a part that failed is tried again; each failure
 	// doubles it, up to the time between full rounds.
 	firstRetry = time.Second
@@ -84,12 +85,15 @@ type Agent struct {
 
 	// The fields below belong to the goroutine that runs the rounds.
 	rec   *record
-	saved []byte
+	saved saved
 	// awake says that the record was brought to this life of the kernel.
 	awake bool
 	// tables are the last dump; tablesKnown says that there was one.
 	tables      []api.Table
 	tablesKnown bool
+	known       map[string]*facts // by pool
+	found       map[*facts]string // fingerprints of tables
+	last        inputs            // of the last round
 	// speech is what was last read from BIRD; speechKnown says it ever was.
 	speech      bird.State
 	speechKnown bool
@@ -117,7 +121,7 @@ func New(cfg Config) (*Agent, error) {
 	}
 	cfg.FullEvery = or(cfg.FullEvery, defaultFullEvery)
 	cfg.Grace = or(cfg.Grace, defaultGrace)
-	cfg.RoundTimeout = or(cfg.RoundTimeout, defaultRoundTimeout)
+	cfg.StepTimeout = or(cfg.StepTimeout, defaultStepTimeout)
 	cfg.SickRounds = or(cfg.SickRounds, defaultSickRounds)
 	if cfg.Logger == nil {
 		cfg.Logger = hclog.NewNullLogger()
@@ -133,6 +137,8 @@ func New(cfg Config) (*Agent, error) {
 		reasons: map[string]map[netip.Addr]gateReason{},
 		done:    memo{},
 		errs:    map[part]error{},
+		known:   map[string]*facts{},
+		found:   map[*facts]string{},
 	}
 	var err error
 	if a.rec, err = loadRecord(a.recordPath()); err != nil {
@@ -179,7 +185,9 @@ func (a *Agent) reconcile(ctx context.Context) error {
 			wake.Reset(or(a.round(ctx, roundFull), time.Hour))
 			full.Reset(a.cfg.FullEvery)
 		case <-changed:
-			wake.Reset(or(a.round(ctx, roundChange), time.Hour))
+			if in := inputsOf(a.cfg.Source.State(), a.cfg.Name); !in.equal(a.last) {
+				wake.Reset(or(a.round(ctx, roundChange), time.Hour))
+			}
 		case <-wake.C:
 			wake.Reset(or(a.round(ctx, roundWake), time.Hour))
 		}

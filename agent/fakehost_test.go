@@ -25,7 +25,7 @@ type killed struct{}
 // kernel, the rest are models of their own. It survives the agent, and keeps
 // one log of all changes in the order in which they were made.
 type machine struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	hostID string
 	kernel *ipvs.Fake
@@ -58,7 +58,7 @@ type fakeBird struct {
 	sets    int
 }
 
-func newMachine(t *testing.T, dir string) *machine {
+func newMachine(t testing.TB, dir string) *machine {
 	m := &machine{
 		t: t, dir: dir, hostID: "boot-1", addrs: &hostnet.FakeDevice{}, broken: map[part]error{},
 		sysctls: map[string]string{}, bird: fakeBird{peersUp: true, routes: map[netip.Addr]uint32{}, told: map[netip.Addr]bool{}},

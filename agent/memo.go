@@ -1,9 +1,6 @@
 package agent
 
-import (
-	"encoding/json"
-	"fmt"
-)
+import "reflect"
 
 // part names a part of the host.
 type part string
@@ -29,7 +26,7 @@ func parts() []part {
 type memo map[part]attempt
 
 type attempt struct {
-	want string
+	want any
 	good bool
 }
 
@@ -37,16 +34,9 @@ type attempt struct {
 // it was made equal to before: then anything that is found different is drift.
 func (m memo) due(p part, want any, full bool) (due, same bool) {
 	last, ok := m[p]
-	same = ok && last.want == digest(want)
+	same = ok && reflect.DeepEqual(last.want, want)
 	return full || !same, same && last.good
 }
 
-// keep remembers an attempt.
-func (m memo) keep(p part, want any, err error) { m[p] = attempt{digest(want), err == nil} }
-
-func digest(want any) string {
-	if text, err := json.Marshal(want); err == nil {
-		return string(text)
-	}
-	return fmt.Sprintf("%+v", want)
-}
+// keep remembers an attempt. Want must not be changed any more.
+func (m memo) keep(p part, want any, err error) { m[p] = attempt{want, err == nil} }

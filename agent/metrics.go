@@ -164,7 +164,7 @@ func (m *Metrics) state(r *round) {
 	}
 	for pool, p := range r.v.plans {
 		ps := poolSnapshot{
-			desired: p.Generation, refused: r.v.refused[pool] != nil, equal: r.tablesKnown && r.equal(p),
+			desired: p.Generation, refused: r.v.refused[pool] != nil, equal: r.equal(p),
 			vips: map[string]vipSnapshot{}, servers: r.servers(p),
 		}
 		if ps.equal {

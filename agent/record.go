@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -82,15 +83,33 @@ func loadRecord(path string) (*record, error) {
 	return rec, nil
 }
 
+// saved is what is on disk.
+type saved struct {
+	rec  record // a copy, to see without rendering that nothing changed
+	data []byte
+}
+
+// same compares by identity: plans are never changed.
+func (r *record) same(o *record) bool {
+	return r.Schema == o.Schema && r.HostID == o.HostID && r.Warm == o.Warm && r.Listening.Equal(o.Listening) &&
+		slices.Equal(r.WarmVIPs, o.WarmVIPs) && r.Accepted.Equal(o.Accepted) && maps.Equal(r.Plans, o.Plans) &&
+		r.LoadBalancer == o.LoadBalancer && r.ConnSync == o.ConnSync
+}
+
 // save writes the record when it differs from what was saved last, and returns
-// the bytes that are on disk.
-func (r *record) save(path string, last []byte) ([]byte, error) {
+// what is on disk.
+func (r *record) save(path string, last saved) (saved, error) {
+	if last.data != nil && r.same(&last.rec) {
+		return last, nil
+	}
 	data, err := json.Marshal(r)
 	if err != nil {
 		return last, fmt.Errorf("record %s: %w", path, err)
 	}
-	if slices.Equal(data, last) {
-		return last, nil
+	now := saved{*r, data}
+	now.rec.Plans, now.rec.WarmVIPs = maps.Clone(r.Plans), slices.Clone(r.WarmVIPs)
+	if slices.Equal(data, last.data) {
+		return now, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return last, fmt.Errorf("record: %w", err)
@@ -98,5 +117,5 @@ func (r *record) save(path string, last []byte) ([]byte, error) {
 	if err := node.WriteFileAtomic(path, data, 0o640); err != nil {
 		return last, fmt.Errorf("record: %w", err)
 	}
-	return data, nil
+	return now, nil
 }

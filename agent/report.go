@@ -76,10 +76,9 @@ func (r *round) parting(pool string, told *api.Applied, why error) *api.Applied 
 }
 
 func (r *round) applied(p *api.Plan) *api.Applied {
-	own := ofPool(p, r.tables)
 	a := &api.Applied{
 		Schema: api.Schema, Pool: p.Pool, LB: r.cfg.Name, At: r.now.UTC(),
-		Generation: p.Generation, Fingerprint: api.Fingerprint(own),
+		Generation: p.Generation, Fingerprint: r.fingerprint(p),
 		Took: api.Duration(r.took[p.Pool]), Drift: r.drift[p.Pool],
 		Warm: true, VIPs: map[string]api.Announced{},
 		Peers:   maps.Clone(r.speech.Peers),
@@ -164,6 +163,7 @@ func (r *round) servers(p *api.Plan) map[string]api.ServerCounters {
 // forgetPools drops what is remembered of pools that are gone.
 func (r *round) forgetPools() {
 	gone := func(pool string) bool { return r.v.plans[pool] == nil }
+	maps.DeleteFunc(r.known, func(pool string, _ *facts) bool { return gone(pool) })
 	maps.DeleteFunc(r.sick, func(pool string, _ int) bool { return gone(pool) })
 	maps.DeleteFunc(r.drift, func(pool string, _ int64) bool { return gone(pool) })
 	maps.DeleteFunc(r.arrived, func(pool string, _ time.Time) bool { return gone(pool) })
@@ -177,7 +177,7 @@ func (a *Agent) observe(ctx context.Context) {
 	if !a.tablesKnown {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.cfg.RoundTimeout)
+	ctx, cancel := a.bounded(ctx)
 	defer cancel()
 	r := &round{Agent: a, now: time.Now(), state: a.cfg.Source.State(), drifted: map[part]int{}}
 	r.v = judge(r.state, r.rec, r.cfg.Name)

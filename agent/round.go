@@ -46,13 +46,13 @@ type round struct {
 func (a *Agent) round(ctx context.Context, why kind) time.Duration {
 	// A round that was begun is finished: a host between two states is worth
 	// a moment at the stop.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.cfg.RoundTimeout)
-	defer cancel()
+	ctx = context.WithoutCancel(ctx)
 	r := &round{
 		Agent: a, now: time.Now(), kind: why, state: a.cfg.Source.State(),
 		full:    why == roundFull || why == roundWake && len(a.errs) > 0,
 		drifted: map[part]int{},
 	}
+	a.last = inputsOf(r.state, a.cfg.Name)
 	r.run(ctx)
 	r.retryLater()
 	a.setReady(r.err())
@@ -120,16 +120,23 @@ func (r *round) save() {
 	r.failed(partRecord, err)
 }
 
+// bounded is the context of one step.
+func (a *Agent) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, a.cfg.StepTimeout)
+}
+
 // look reads the host. Without its table nothing can be decided: the round
 // ends there, and nothing changes.
 func (r *round) look(ctx context.Context) bool {
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
 	if r.full || !r.tablesKnown {
 		tables, err := r.cfg.Host.Table.Dump(ctx)
 		if err != nil {
 			r.failed(partTable, fmt.Errorf("ipvs: reading the table: %w", err))
 			return false
 		}
-		r.tables, r.tablesKnown = tables, true
+		r.setTables(tables)
 	}
 	if r.full || !r.speechKnown {
 		r.hear(ctx)
@@ -236,7 +243,7 @@ func (r *round) gate(p *api.Plan, vip netip.Addr) (open bool, med uint32) {
 		Silent: true, Found: isFound,
 		Prepared: r.prepared(),
 		Equal:    r.equal(p),
-		Serving:  serving(p, vip),
+		Serving:  r.facts(p).serving[vip],
 		Warm:     r.rec.warm(vip, others, r.v.believed == nil),
 		Sick:     r.sick[p.Pool] >= r.cfg.SickRounds,
 		Others:   others, Believed: r.v.believed == nil,
@@ -261,22 +268,6 @@ func (r *round) note(pool string, vip netip.Addr, reason gateReason) {
 
 func (r *round) prepared() bool {
 	return r.errs[partSysctls] == nil && r.errs[partAddresses] == nil && r.errs[partConnSync] == nil
-}
-
-func (r *round) equal(p *api.Plan) bool {
-	return api.Fingerprint(ofPool(p, r.tables)) == api.Fingerprint(p.Tables())
-}
-
-func serving(p *api.Plan, vip netip.Addr) int {
-	n := 0
-	for _, t := range p.Tables() {
-		for _, d := range t.Destinations {
-			if t.VIP == vip && d.Weight > 0 {
-				n++
-			}
-		}
-	}
-	return n
 }
 
 // err joins what is wrong with the host and with the pools.

@@ -42,6 +42,8 @@ func (r *round) speak(ctx context.Context, routes map[netip.Addr]uint32) {
 		r.drifted[partSpeaker]++
 	}
 	before := r.speech.Routes
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
 	st, err := r.cfg.Host.Speaker.Set(ctx, want)
 	r.done.keep(partSpeaker, want, err)
 	switch {
@@ -89,7 +91,7 @@ func (r *round) prepare(ctx context.Context) {
 
 	host := r.cfg.Host
 	values := host.Parameters(r.v.connSync)
-	r.step(partSysctls, values, func() (int, error) {
+	r.step(ctx, partSysctls, values, func(ctx context.Context) (int, error) {
 		drifted, err := host.Sysctls.Set(ctx, values)
 		return len(drifted), err
 	})
@@ -100,19 +102,21 @@ func (r *round) prepare(ctx context.Context) {
 	for _, t := range tables {
 		services = append(services, ofTable(t))
 	}
-	r.step(partNetfilter, services, func() (int, error) {
+	r.step(ctx, partNetfilter, services, func(ctx context.Context) (int, error) {
 		return count(host.Netfilter.Set(ctx, services))
 	})
 }
 
 // step sets one part when it is due, and counts what it found as drift when
 // nothing else was wanted than before.
-func (r *round) step(p part, want any, set func() (int, error)) {
+func (r *round) step(ctx context.Context, p part, want any, set func(ctx context.Context) (int, error)) {
 	due, same := r.done.due(p, want, r.full)
 	if !due {
 		return
 	}
-	n, err := set()
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	n, err := set(ctx)
 	r.done.keep(p, want, err)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", p, err)
@@ -140,7 +144,9 @@ func (r *round) addresses(ctx context.Context, tables []api.Table) {
 	}
 	host := r.cfg.Host.Addresses
 	if !r.v.mayRemove {
-		have, err := host.List(ctx)
+		listing, cancel := r.bounded(ctx)
+		have, err := host.List(listing)
+		cancel()
 		if err != nil {
 			r.failed(partAddresses, fmt.Errorf("%s: %w", partAddresses, err))
 			return
@@ -149,7 +155,7 @@ func (r *round) addresses(ctx context.Context, tables []api.Table) {
 	}
 	slices.SortFunc(want, netip.Prefix.Compare)
 	want = slices.Compact(want)
-	r.step(partAddresses, want, func() (int, error) { return count(host.Set(ctx, want)) })
+	r.step(ctx, partAddresses, want, func(ctx context.Context) (int, error) { return count(host.Set(ctx, want)) })
 }
 
 // table makes the kernel's table as wanted, and reads it back when it was
@@ -163,6 +169,8 @@ func (r *round) table(ctx context.Context, tables []api.Table) {
 	if same {
 		r.countDrift(found)
 	}
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
 	res, err := r.cfg.Host.Table.Set(ctx, tables)
 	r.done.keep(partTable, tables, err)
 	for _, op := range res.Ops {
@@ -174,7 +182,7 @@ func (r *round) table(ctx context.Context, tables []api.Table) {
 	}
 	dump, dumpErr := r.cfg.Host.Table.Dump(ctx)
 	if dumpErr == nil {
-		r.tables = dump
+		r.setTables(dump)
 	}
 	if err = errors.Join(err, dumpErr); err != nil {
 		err = fmt.Errorf("ipvs: %w", err)
@@ -208,7 +216,7 @@ func (r *round) connSync(ctx context.Context) {
 	for _, pool := range slices.Sorted(maps.Keys(r.v.plans)) {
 		want.HoldTimes = append(want.HoldTimes, time.Duration(r.v.plans[pool].Speaker.HoldTime))
 	}
-	r.step(partConnSync, want, func() (int, error) { return count(r.cfg.Host.ConnSync.Set(ctx, want)) })
+	r.step(ctx, partConnSync, want, func(ctx context.Context) (int, error) { return count(r.cfg.Host.ConnSync.Set(ctx, want)) })
 	if r.errs[partConnSync] == nil {
 		r.rec.listen(r.now)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"regexp"
@@ -49,8 +50,10 @@ func (s *Speaker) check(ctx context.Context, r Rendered) error {
 	switch {
 	case err == nil:
 		return nil
-	case !errors.As(err, &refusal):
+	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("bird: the configuration cannot be checked: %w; name the program with --bird-binary", err)
+	case !errors.As(err, &refusal):
+		return fmt.Errorf("bird: the configuration cannot be checked: %w", err)
 	}
 	message := strings.NewReplacer(candidate, s.o.Include, whole, s.o.MainConfig).Replace(refusal.Message)
 	return fmt.Errorf("%w: %.*s", ErrRefused, maxMessage, scrub(message, r.Secrets))
