@@ -19,9 +19,9 @@ const (
 	// silence is how long a stream may be quiet before it counts as dead; the
 	// server sends a heartbeat more often.
 	silence = 35 * time.Second
-	// retryMin and retryMax bound the pause before a stream is opened again.
-	retryMin = 100 * time.Millisecond
-	retryMax = 5 * time.Second
+	// firstRetry and lastRetry bound the pause before a stream is opened again.
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 5 * time.Second
 )
 
 // WatchStatus yields the status now and whenever it changes. A stream that
@@ -48,10 +48,10 @@ var errStopped = errors.New("stopped")
 func watch[T any](ctx context.Context, c *Client, path string, q url.Values) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
 		q.Set("watch", "1")
-		opened, pause := false, retryMin
+		opened, pause := false, firstRetry
 		for {
 			err := c.stream(ctx, request{method: http.MethodGet, path: path, query: q}, func(line api.StreamLine) error {
-				opened, pause = true, retryMin
+				opened, pause = true, firstRetry
 				if line.ID != "" {
 					q.Set("from", line.ID)
 				}
@@ -87,7 +87,7 @@ func watch[T any](ctx context.Context, c *Client, path string, q url.Values) ite
 				return
 			case <-time.After(pause):
 			}
-			pause = min(2*pause, retryMax)
+			pause = min(2*pause, lastRetry)
 		}
 	}
 }

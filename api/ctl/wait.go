@@ -270,7 +270,7 @@ func agree(generation int64) condition {
 		}
 		for _, p := range st.Pools {
 			for _, lb := range p.LBs {
-				if lb.LB == name && !(lb.Live && lb.Agrees) {
+				if lb.LB == name && (!lb.Live || !lb.Agrees) {
 					return fmt.Sprintf("pool %s: %s runs generation %d of %d%s", p.Name, name, lb.Generation, p.Generation, suffix(lb.Error)), nil
 				}
 			}

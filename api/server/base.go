@@ -52,31 +52,26 @@ func base(tx *store.Tx, known *api.State) (*api.State, error) {
 // none and guards depend on it. Configuration without one counts as absent:
 // applying it again is the way to repair it.
 func keep(st, known *api.State, key string) bool {
-	// The key ends in kind and name, behind the prefix of the store.
-	parts := strings.Split(key, "/")
-	if len(parts) < 3 {
-		return true
-	}
-	kind, name := parts[len(parts)-2], parts[len(parts)-1]
-	switch {
-	case kind == "plan":
+	_, key, _ = strings.Cut(key, "/v1/")
+	in := func(prefix string) (name string, ok bool) { return strings.CutPrefix(key, prefix) }
+	if name, ok := in("plan/"); ok {
 		return copyKey(st.Plans, known.Plans, name)
-	case strings.Contains(key, "/intent/realservers/"):
+	}
+	if name, ok := in("intent/realservers/"); ok {
 		return copyKey(st.Intents, known.Intents, name)
-	case strings.Contains(key, "/config/pools/"):
+	}
+	if name, ok := in("config/pools/"); ok {
 		copyKey(st.Pools, known.Pools, name)
-	case strings.Contains(key, "/config/lbs/"):
+	} else if name, ok := in("config/lbs/"); ok {
 		copyKey(st.LoadBalancers, known.LoadBalancers, name)
-	case strings.Contains(key, "/config/realservers/"):
+	} else if name, ok := in("config/realservers/"); ok {
 		copyKey(st.RealServers, known.RealServers, name)
-	case parts[len(parts)-3] == "applied":
-		if last := known.Applied[kind][name]; last != nil {
-			byLB := maps.Clone(st.Applied[kind])
-			if byLB == nil {
-				byLB = make(map[string]*api.Applied)
-			}
-			byLB[name] = last
-			st.Applied[kind] = byLB
+	} else if name, ok := in("applied/"); ok {
+		pool, lb, _ := strings.Cut(name, "/")
+		if last := known.Applied[pool][lb]; last != nil {
+			byLB := clone(st.Applied[pool])
+			byLB[lb] = last
+			st.Applied[pool] = byLB
 		}
 	}
 	return true

@@ -368,7 +368,7 @@ func TestStoreDown(t *testing.T) {
 }
 
 // lines follows a stream.
-func lines(t testing.TB, ctx context.Context, url string) (next func() api.StreamLine) {
+func lines(ctx context.Context, t testing.TB, url string) (next func() api.StreamLine) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -399,14 +399,14 @@ func TestStreams(t *testing.T) {
 	doc := readDocument(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	list := lines(t, ctx, s.HTTP.URL+"/v1/realservers?watch=1")
+	list := lines(ctx, t, s.HTTP.URL+"/v1/realservers?watch=1")
 	if line := list(); line.Type != api.StreamValue || !strings.Contains(string(line.Value), `"items":[]`) {
 		t.Errorf("the first line is %+v", line)
 	}
 	if line := list(); line.Type != api.StreamHeartbeat {
 		t.Errorf("the second line is %+v", line)
 	}
-	events := lines(t, ctx, s.HTTP.URL+"/v1/events?watch=1")
+	events := lines(ctx, t, s.HTTP.URL+"/v1/events?watch=1")
 	if line := events(); line.Type != api.StreamHeartbeat {
 		t.Errorf("a stream of events begins with %+v", line)
 	}
@@ -441,7 +441,7 @@ func TestStreams(t *testing.T) {
 			break
 		}
 	}
-	again := lines(t, t.Context(), url)
+	again := lines(t.Context(), t, url)
 	next := again()
 	for next.Type == api.StreamHeartbeat {
 		next = again()

@@ -229,10 +229,12 @@ func (s *Server) watchEvents(w http.ResponseWriter, r *http.Request) {
 			}
 		})
 	}()
-	err, running := s.forward(ctx, st, lines, ended)
+	running, err := s.forward(ctx, st, lines, ended)
 	cancel()
 	if running {
-		<-ended
+		if cause := <-ended; cause != nil {
+			s.log.Debug("stream ended", "path", r.URL.Path, "error", cause)
+		}
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		_ = st.send(api.StreamLine{Type: api.StreamError, Error: unavailable("the events cannot be followed", err)}) // it ends either way
@@ -241,19 +243,19 @@ func (s *Server) watchEvents(w http.ResponseWriter, r *http.Request) {
 
 // forward sends lines and heartbeats until the stream or its source ends;
 // running tells that the source still has to.
-func (s *Server) forward(ctx context.Context, st *stream, lines <-chan api.StreamLine, ended <-chan error) (err error, running bool) { //nolint:revive // the error is the outcome, not a failure
+func (s *Server) forward(ctx context.Context, st *stream, lines <-chan api.StreamLine, ended <-chan error) (running bool, err error) {
 	beat := time.NewTicker(s.cfg.Heartbeat)
 	defer beat.Stop()
 	line := api.StreamLine{Type: api.StreamHeartbeat}
 	for {
 		if st.send(line) != nil {
-			return nil, true
+			return true, nil
 		}
 		select {
 		case <-ctx.Done():
-			return nil, true
+			return true, nil
 		case err := <-ended:
-			return err, false
+			return false, err
 		case <-beat.C:
 			line = api.StreamLine{Type: api.StreamHeartbeat}
 		case line = <-lines:
