@@ -91,6 +91,7 @@ template bgp peerage_probe {
   multihop;
   strict bind yes;
   free bind yes;
+  startup hold time 5;
   error wait time 1, 1;
   ipv4 { table peerage_unresolved4; import none; export none; };
   ipv6 { table peerage_unresolved6; import none; export none; };
@@ -102,11 +103,15 @@ template bgp peerage_probe {
 // of hops away. They never hear of one another: nothing is exported.
 //
 // An error makes BIRD refuse the router's next connection for a time that is a
-// minute by default, which a passive speaker has no reason for.
+// minute by default, and so does, for four minutes, a connection on which no
+// OPEN came: a passive speaker has no reason for either.
+//
+// BIRD restarts a session when its protocol changes: an upgrade that writes
+// anything else here ends them all.
 func service(b *strings.Builder, s realserver.Service) {
 	name := symbol(s.Pool)
 	fmt.Fprintf(b, "\n# pool %s\nipv4 table %s_4;\nipv6 table %s_6;\ntemplate bgp %s {\n", s.Pool, name, name, name)
-	fmt.Fprintf(b, "  passive yes;\n  multihop;\n  strict bind yes;\n  free bind yes;\n  hold time %d;\n  error wait time 1, 1;\n",
+	fmt.Fprintf(b, "  passive yes;\n  multihop;\n  strict bind yes;\n  free bind yes;\n  hold time %d;\n  startup hold time 30;\n  error wait time 1, 1;\n",
 		int(time.Duration(s.HoldTime)/time.Second))
 	for _, family := range []string{"4", "6"} {
 		fmt.Fprintf(b, "  ipv%[1]s { table %[2]s_%[1]s; igp table peerage_unresolved%[1]s; import all; import limit %[3]d action block; export none; };\n",
