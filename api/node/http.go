@@ -20,6 +20,8 @@ import (
 const (
 	// readHeaderTimeout bounds a client that opens a connection and dawdles.
 	readHeaderTimeout = 10 * time.Second
+	// idleTimeout bounds a connection on which nothing is asked.
+	idleTimeout = 2 * time.Minute
 	// shutdownTimeout bounds the requests that are under way at the end;
 	// longer ones, such as watches, are cut.
 	shutdownTimeout = 5 * time.Second
@@ -88,6 +90,7 @@ func Serve(ctx context.Context, ln net.Listener, config *tls.Config, handler htt
 		Handler:           handler,
 		TLSConfig:         config,
 		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
 		ErrorLog: hclog.FromContext(ctx).Named("http").StandardLogger(
 			&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
 		BaseContext: func(net.Listener) context.Context { return ctx },
