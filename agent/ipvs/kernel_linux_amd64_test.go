@@ -83,7 +83,7 @@ func TestKernelAgainstModel(t *testing.T) {
 	labtest.Netns(t, func(t *testing.T) {
 		const seed, steps = 7, 1500
 		random := rand.New(rand.NewPCG(seed, seed))
-		real, fake := Kernel(openTestKernel(t)), Kernel(NewFake())
+		host, fake := Kernel(openTestKernel(t)), Kernel(NewFake())
 		for i := range steps {
 			vip := vips[random.IntN(len(vips))]
 			k := tcp(netip.AddrPortFrom(vip, 179))
@@ -115,7 +115,7 @@ func TestKernelAgainstModel(t *testing.T) {
 			if verb == 3 && random.IntN(3) > 0 {
 				continue
 			}
-			errReal, errFake := do(real), do(fake)
+			errReal, errFake := do(host), do(fake)
 			var a, b unix.Errno
 			errors.As(errReal, &a)
 			errors.As(errFake, &b)
@@ -126,7 +126,7 @@ func TestKernelAgainstModel(t *testing.T) {
 				continue
 			}
 			all := func(Key) bool { return true }
-			x, err1 := real.Services(t.Context(), all)
+			x, err1 := host.Services(t.Context(), all)
 			y, err2 := fake.Services(t.Context(), all)
 			if err := errors.Join(err1, err2); err != nil {
 				t.Fatal(err)

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/netip"
 	"os"
-	"reflect"
 
 	"github.com/peerage/peerage/api"
 	"github.com/peerage/peerage/api/node"
@@ -83,7 +82,9 @@ func (r *record) clone() *record {
 	return c
 }
 
-func (r *record) equal(o *record) bool { return reflect.DeepEqual(r, o) }
+func (r *record) equal(o *record) bool {
+	return r.HostID == o.HostID && maps.EqualFunc(r.Services, o.Services, maps.Equal)
+}
 
 func (r *record) owns(s netip.AddrPort) bool {
 	_, ok := r.Services[s]
@@ -92,6 +93,9 @@ func (r *record) owns(s netip.AddrPort) bool {
 
 // before is the record that stays true whichever of the ops get done.
 func (r *record) before(ops []op) *record {
+	if len(ops) == 0 {
+		return r
+	}
 	b := r.clone()
 	for _, o := range ops {
 		if o.action == holdSessions || o.action == releaseSessions {

@@ -132,7 +132,7 @@ func (t *Table) round(ctx context.Context, desired []api.Table, wrong map[netip.
 		return err
 	}
 	p.apply(ctx, ops)
-	res.Reached = append(p.tables, untouched...)
+	res.Reached = slices.Concat(p.tables, untouched)
 	return errors.Join(append(p.errs, t.remember(t.rec.after(res.Reached, p.failed, p.doubtful)))...)
 }
 
@@ -174,7 +174,7 @@ func (t *Table) view(s Service) api.Table {
 
 // remember makes the record so, on disk first.
 func (t *Table) remember(r *record) error {
-	if r.equal(t.rec) {
+	if r == t.rec || r.equal(t.rec) {
 		return nil
 	}
 	if err := r.save(t.cfg.Record); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -24,10 +25,10 @@ func (h *stubHandle) DelDestination(*libipvs.Service, *libipvs.Destination) erro
 	return h.delDestination()
 }
 
-func newTestWriter(t *testing.T, timeout time.Duration, del func() error) (w *writer, opened *int) {
-	opened = new(int)
+func newTestWriter(t *testing.T, timeout time.Duration, del func() error) (w *writer, opened *atomic.Int32) {
+	opened = new(atomic.Int32)
 	w = &writer{timeout: timeout, open: func() (libipvs.IPVSHandle, error) {
-		*opened++
+		opened.Add(1)
 		return &stubHandle{delDestination: del}, nil
 	}}
 	t.Cleanup(w.close)
@@ -52,9 +53,10 @@ func TestWriterMapsErrors(t *testing.T) {
 
 func TestWriterAbandonsAHandleThatHangs(t *testing.T) {
 	hang := make(chan struct{})
-	hanging := true
+	var hanging atomic.Bool
+	hanging.Store(true)
 	w, opened := newTestWriter(t, time.Millisecond, func() error {
-		if hanging {
+		if hanging.Load() {
 			<-hang
 		}
 		return nil
@@ -63,15 +65,15 @@ func TestWriterAbandonsAHandleThatHangs(t *testing.T) {
 		t.Fatalf("error %v, want %v", err, ErrTimeout)
 	}
 	w.timeout = time.Minute
-	hanging = false
+	hanging.Store(false)
 	for range 2 {
 		if err := w.do(t.Context(), del); err != nil {
 			t.Fatal(err)
 		}
 	}
 	close(hang)
-	if *opened != 2 || w.abandonedHandles() != 1 {
-		t.Errorf("%d handles opened, %d abandoned; want 2 and 1", *opened, w.abandonedHandles())
+	if opened.Load() != 2 || w.abandonedHandles() != 1 {
+		t.Errorf("%d handles opened, %d abandoned; want 2 and 1", opened.Load(), w.abandonedHandles())
 	}
 }
 
@@ -86,8 +88,8 @@ func TestWriterGivesUpAfterManyHandles(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "restart this process") {
 		t.Errorf("error %v does not say the way out", err)
 	}
-	if *opened > maxAbandoned {
-		t.Errorf("%d handles were opened", *opened)
+	if opened.Load() > maxAbandoned {
+		t.Errorf("%d handles were opened", opened.Load())
 	}
 }
 
@@ -98,8 +100,8 @@ func TestWriterSurvivesPanics(t *testing.T) {
 			t.Errorf("error %v does not tell the panic", err)
 		}
 	}
-	if *opened != 2 || w.abandonedHandles() != 0 {
-		t.Errorf("%d handles opened, %d abandoned; want 2 and 0", *opened, w.abandonedHandles())
+	if opened.Load() != 2 || w.abandonedHandles() != 0 {
+		t.Errorf("%d handles opened, %d abandoned; want 2 and 0", opened.Load(), w.abandonedHandles())
 	}
 }
 
@@ -107,8 +109,8 @@ func TestWriterHonoursContextAndClose(t *testing.T) {
 	w, opened := newTestWriter(t, time.Minute, func() error { return nil })
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := w.do(ctx, del); !errors.Is(err, context.Canceled) || *opened != 0 {
-		t.Errorf("error %v, %d handles; want canceled, 0", err, *opened)
+	if err := w.do(ctx, del); !errors.Is(err, context.Canceled) || opened.Load() != 0 {
+		t.Errorf("error %v, %d handles; want canceled, 0", err, opened.Load())
 	}
 	w.close()
 	if err := w.do(t.Context(), del); err == nil {

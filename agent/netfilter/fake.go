@@ -166,7 +166,7 @@ func (f *Fake) Delete(table, name string, rule ...string) error {
 }
 
 // DeleteById implements Tables.
-func (f *Fake) DeleteById(table, name string, at int) error { //nolint:revive // the name is go-iptables'
+func (f *Fake) DeleteById(table, name string, at int) error {
 	return f.with("delete", table, name, true, func(c *fakeChain) error {
 		if at < 1 || at > len(c.rules) {
 			return fmt.Errorf("no position %d", at)
