@@ -156,7 +156,9 @@ func (a *Agent) settle(d *desired, err error) {
 		a.log.Info("round succeeded again")
 	}
 	a.failed, a.ran = err, true
-	if err != nil {
+	// An agent that was restarted and cannot change its host (a key is gone,
+	// say) still judges the speaker that it finds: it may serve all the same.
+	if d == nil || err != nil && a.now != nil {
 		return
 	}
 	if a.now == nil || len(a.now.speaker.Services) != len(d.speaker.Services) {
@@ -169,7 +171,7 @@ func (a *Agent) settle(d *desired, err error) {
 			h = &health{}
 			a.health[pool] = h
 		}
-		if h.generation != generation {
+		if err == nil && h.generation != generation {
 			h.generation = generation
 			notify(a.wake)
 		}

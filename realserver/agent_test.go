@@ -342,6 +342,17 @@ func TestRefusedSpeakerKeepsWhatItHad(t *testing.T) {
 	})
 }
 
+func TestRestartThatCannotSetStillJudges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeHost{count: SessionCount{Established: 5}, fail: map[string]error{"speaker": errors.New("no key")}}
+		a := run(t, f, newSource(site(1, "rs-1")))
+		time.Sleep(time.Second)
+		if h := f.last(t); !h.OK || a.Ready() == nil {
+			t.Errorf("%+v, ready: %v", h, a.Ready())
+		}
+	})
+}
+
 func TestPublishRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeHost{fail: map[string]error{"put": errors.New("etcd is down")}}

@@ -11,15 +11,18 @@ type AttrType uint8
 
 // The attributes that this package builds or looks into.
 const (
-	AttrOrigin           AttrType = 1
-	AttrASPath           AttrType = 2
-	AttrNextHop          AttrType = 3
-	AttrMED              AttrType = 4
-	AttrLocalPref        AttrType = 5
-	AttrCommunities      AttrType = 8  // RFC 1997
-	AttrMPReach          AttrType = 14 // RFC 4760
-	AttrMPUnreach        AttrType = 15
-	AttrLargeCommunities AttrType = 32 // RFC 8092
+	AttrOrigin              AttrType = 1
+	AttrASPath              AttrType = 2
+	AttrNextHop             AttrType = 3
+	AttrMED                 AttrType = 4
+	AttrLocalPref           AttrType = 5
+	AttrAtomicAggregate     AttrType = 6
+	AttrAggregator          AttrType = 7
+	AttrCommunities         AttrType = 8  // RFC 1997
+	AttrMPReach             AttrType = 14 // RFC 4760
+	AttrMPUnreach           AttrType = 15
+	AttrExtendedCommunities AttrType = 16 // RFC 4360
+	AttrLargeCommunities    AttrType = 32 // RFC 8092
 )
 
 // The attribute flags of RFC 4271 section 4.3.

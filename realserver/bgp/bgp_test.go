@@ -191,6 +191,9 @@ func TestUpdateRoundTrip(t *testing.T) {
 	if f, ok := u.EndOfRIB(); ok {
 		t.Errorf("taken for End-of-RIB of %v", f)
 	}
+	if announced, withdrawn, err := u.Count(); announced != 6 || withdrawn != 6 || err != nil {
+		t.Errorf("counted %d announced, %d withdrawn, %v", announced, withdrawn, err)
+	}
 }
 
 func collect(t *testing.T, afi AFI, b []byte) (ps []netip.Prefix) {

@@ -109,6 +109,34 @@ func (u *Update) EndOfRIB() (Family, bool) {
 	return Family{}, false
 }
 
+// Count counts the unicast routes that the message announces and withdraws,
+// without building them. Other families count as nothing.
+func (u *Update) Count() (announced, withdrawn int, err error) {
+	if announced, err = CountPrefixes(AFIIPv4, u.NLRI); err != nil {
+		return 0, 0, err
+	}
+	if withdrawn, err = CountPrefixes(AFIIPv4, u.Withdrawn); err != nil {
+		return 0, 0, err
+	}
+	if u.Reach != nil && u.Reach.Family.unicast() {
+		n, err := CountPrefixes(u.Reach.Family.AFI, u.Reach.NLRI)
+		if err != nil {
+			return 0, 0, err
+		}
+		announced += n
+	}
+	if u.Unreach != nil && u.Unreach.Family.unicast() {
+		n, err := CountPrefixes(u.Unreach.Family.AFI, u.Unreach.NLRI)
+		if err != nil {
+			return 0, 0, err
+		}
+		withdrawn += n
+	}
+	return announced, withdrawn, nil
+}
+
+func (f Family) unicast() bool { return f == IPv4Unicast || f == IPv6Unicast }
+
 // Prefixes iterates over encoded unicast prefixes (RFC 4271 section 4.3, RFC
 // 4760 section 5). Bits beyond the prefix length are ignored, as the RFC says.
 // The iteration ends after the first error.
