@@ -12,6 +12,7 @@
 #   LAB_OUT=DIR             folder for results (default: a new one in .cache/lab/out, removed when left empty)
 #   LAB_TIMEOUT=SECONDS     bound on the whole run (default 900; 0: none)
 #   LAB_INTERACTIVE=1       give the command this terminal
+#   LAB_PARALLEL=1          do not wait for another guest of this repository to end
 #   LAB_CPUS=N LAB_MEMORY=MIB   size of the guest (default 2, 4096)
 #   LAB_ACCEL=tcg|kvm       default kvm where it works, else tcg
 # Variables whose names begin with PEERAGE_ or LAB_ are handed on.
@@ -68,6 +69,12 @@ if [ "$mode" = host ]; then
   exit $?
 fi
 
+# Two emulated guests on one machine starve each other: BFD and health checks
+# time out, and the results say nothing. So they take turns.
+if [ -z "${LAB_PARALLEL:-}" ]; then
+  exec 9>"$cache/lock"
+  flock -n 9 || { echo "vm.sh: another guest of this repository runs; waiting for it (LAB_PARALLEL=1 does not)" >&2; flock 9; }
+fi
 "$here/guest/build.sh" "$cache"
 accel=${LAB_ACCEL:-tcg}
 if [ -z "${LAB_ACCEL:-}" ] && [ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo; then accel=kvm; fi
