@@ -34,8 +34,13 @@ type ApplyResult struct {
 	DryRun  bool `json:"dryRun,omitempty"`
 	Changed bool `json:"changed"`
 	// Revision is the store's, after the write; 0 without one.
-	Revision int64          `json:"revision,omitempty"`
-	Objects  []ObjectChange `json:"objects"`
+	Revision int64 `json:"revision,omitempty"`
+	// Before and After are the objects that changed, in full: those that were
+	// created are not in Before, those that were deleted not in After.
+	Before []json.RawMessage `json:"before"`
+	After  []json.RawMessage `json:"after"`
+	// Objects has every object that was asked for.
+	Objects []ObjectChange `json:"objects"`
 	// Plan is what the change does to the pools. Its refusals are those that
 	// were accepted; in a dry run also those that were not.
 	Plan Preview `json:"plan"`

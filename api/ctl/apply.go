@@ -2,6 +2,7 @@ package ctl
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -300,7 +301,8 @@ is what a guard protects: a pool that is in service, too many real servers.`,
 			o.Generation = generation
 			out, err := c.Delete(ctx, kind, args[1], o)
 			if e, ok := errors.AsType[*api.Error](err); ok && ignore && e.Code == api.ErrorNotFound {
-				out, err = &api.ApplyResult{DryRun: f.dryRun, Objects: []api.ObjectChange{}, Plan: api.Preview{Pools: []api.PoolPreview{}}}, nil
+				out, err = &api.ApplyResult{DryRun: f.dryRun, Objects: []api.ObjectChange{},
+					Before: []json.RawMessage{}, After: []json.RawMessage{}, Plan: api.Preview{Pools: []api.PoolPreview{}}}, nil
 				if !a.printer.machine() {
 					a.printer.printf("absent    %s/%s\n", kind, args[1])
 					return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -156,7 +157,8 @@ func (s *Server) change(ctx context.Context, o options, fn func(c *change) error
 		if err != nil {
 			return err
 		}
-		c := &change{options: o, before: current, after: newOverlay(current), result: &api.ApplyResult{DryRun: o.dryRun, Objects: []api.ObjectChange{}}}
+		c := &change{options: o, before: current, after: newOverlay(current), result: &api.ApplyResult{DryRun: o.dryRun,
+			Objects: []api.ObjectChange{}, Before: []json.RawMessage{}, After: []json.RawMessage{}}}
 		result = c.result
 		if err := fn(c); err != nil {
 			return err
@@ -164,14 +166,14 @@ func (s *Server) change(ctx context.Context, o options, fn func(c *change) error
 		c.result.Plan = s.cfg.Planner.Preview(current, c.after.State, o.now)
 		c.result.Warnings = api.SiteWarnings(c.after.Objects())
 		if o.dryRun {
-			return nil
+			return c.show()
 		}
 		if err := guard(c.subject(), c.result.Plan, o.accepted); err != nil {
 			return err
 		}
 		c.recordRisks()
 		c.write(tx, s.moment())
-		return nil
+		return c.show()
 	})
 	if err != nil {
 		return nil, err
@@ -304,6 +306,27 @@ func (c *change) recordRisks() {
 			c.record(next)
 		}
 	}
+}
+
+// show puts the objects that changed into the result, in full.
+func (c *change) show() error {
+	into := func(list *[]json.RawMessage, o api.Object) error {
+		if o == nil {
+			return nil
+		}
+		data, err := api.Marshal(o)
+		*list = append(*list, data)
+		return err
+	}
+	for _, o := range c.result.Objects {
+		if o.Action == api.ActionUnchanged {
+			continue
+		}
+		if err := errors.Join(into(&c.result.Before, find(c.before, o.Kind, o.Name)), into(&c.result.After, find(c.after.State, o.Kind, o.Name))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // subject names what the change is about.

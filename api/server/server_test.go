@@ -145,7 +145,9 @@ func TestEveryAnswerIsAsDocumented(t *testing.T) {
 		}
 	}
 	do[api.VerbResult](c, "POST", "/v1/realservers/rs-2/pool", "")
-	do[api.ApplyResult](c, "DELETE", "/v1/pools/edge?acceptRisk=empty-pool", "")
+	if out := do[api.ApplyResult](c, "DELETE", "/v1/pools/edge?acceptRisk=empty-pool", ""); len(out.Before) != 1 || len(out.After) != 0 {
+		t.Errorf("a deletion has %d before and %d after", len(out.Before), len(out.After))
+	}
 }
 
 func TestErrorsNameObjectCauseAndWayOut(t *testing.T) {
@@ -190,8 +192,12 @@ func TestCompareAndSet(t *testing.T) {
 	file := func(generation, weight int) string {
 		return fmt.Sprintf("apiVersion: peerage/v1\nkind: RealServer\nmetadata: {name: rs-1, generation: %d}\nspec: {addresses: [198.51.100.21], weight: %d}\n", generation, weight)
 	}
-	if out := do[api.ApplyResult](c, "POST", "/v1/apply", file(1, 3)); !out.Changed || out.Objects[0].Generation != 2 {
+	out := do[api.ApplyResult](c, "POST", "/v1/apply", file(1, 3))
+	if !out.Changed || out.Objects[0].Generation != 2 {
 		t.Errorf("the change of the generation seen is not made: %+v", out)
+	}
+	if len(out.Before) != 1 || !strings.Contains(string(out.Before[0]), `"weight":1`) || len(out.After) != 1 || !strings.Contains(string(out.After[0]), `"weight":3`) {
+		t.Errorf("before and after are %s and %s", out.Before, out.After)
 	}
 	c.refused("POST", "/v1/apply", file(1, 5), 409, api.ErrorConflict, "generation 1", "is at 2")
 	// The same content is no change, whatever generation the file has seen: a
