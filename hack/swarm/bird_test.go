@@ -8,15 +8,22 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
+// bird is a BIRD that runs for a test.
+type bird struct {
+	target netip.AddrPort
+	dir    string
+}
+
 // startBIRD runs a passive BIRD on a free port of 127.0.0.1 that takes any
-// customer in 127/8, and returns its address.
-func startBIRD(t *testing.T, options string) netip.AddrPort {
+// customer in 127/8.
+func startBIRD(t *testing.T, options string) *bird {
 	t.Helper()
 	if _, err := exec.LookPath("bird"); err != nil {
 		t.Skip("needs the package bird2; hack/lab/install.sh installs it")
@@ -49,7 +56,48 @@ protocol bgp customers {
 		c.Close()
 		return true
 	})
-	return target
+	return &bird{target, dir}
+}
+
+func (b *bird) birdc(t *testing.T, command string) string {
+	t.Helper()
+	out, err := exec.Command("birdc", "-s", filepath.Join(b.dir, "ctl"), command).CombinedOutput()
+	if err != nil {
+		t.Fatalf("birdc %s: %v: %s", command, err, out)
+	}
+	return string(out)
+}
+
+// networks counts the networks in BIRD's tables.
+func (b *bird) networks(t *testing.T) (n int) {
+	for _, m := range regexp.MustCompile(`(\d+) of \d+ routes for (\d+) networks in table`).FindAllStringSubmatch(b.birdc(t, "show route count"), -1) {
+		count, _ := strconv.Atoi(m[2])
+		n += count
+	}
+	return n
+}
+
+// withdrawals counts the routes that were withdrawn by all sessions.
+func (b *bird) withdrawals(t *testing.T) (n int) {
+	for _, m := range regexp.MustCompile(`Import withdraws:\s+(\d+)`).FindAllStringSubmatch(b.birdc(t, "show protocols all"), -1) {
+		count, _ := strconv.Atoi(m[1])
+		n += count
+	}
+	return n
+}
+
+// rejectedNothing fails the test when BIRD complained.
+func (b *bird) rejectedNothing(t *testing.T) {
+	t.Helper()
+	log, err := os.ReadFile(filepath.Join(b.dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(log)) {
+		if strings.Contains(line, "<RMT>") && !strings.Contains(line, "swarm stopped") || strings.Contains(line, "<ERR>") {
+			t.Error(line)
+		}
+	}
 }
 
 func freePort(t *testing.T) uint16 {
@@ -86,7 +134,7 @@ func testConfig(t *testing.T, target netip.AddrPort, n int) Config {
 	t.Helper()
 	return Config{
 		Targets: []netip.AddrPort{target}, From: []netip.Prefix{netip.MustParsePrefix("127.1.0.0/16")},
-		Sessions: n, FirstAS: 65001, ASes: 1, HoldTime: 9 * time.Second, Profile: eager(t), Rate: 500,
+		Sessions: n, FirstAS: 65001, ASes: 1, HoldTime: 9 * time.Second, Profile: eager(t), Rate: 500, InFlight: DefaultInFlight,
 	}
 }
 
@@ -109,18 +157,9 @@ func start(t *testing.T, cfg Config) *Swarm {
 	return s
 }
 
-func established(s *Swarm) (n int) {
-	for _, r := range s.Records() {
-		if r.State == Established {
-			n++
-		}
-	}
-	return n
-}
-
 func TestSwarmAgainstBIRD(t *testing.T) {
-	s := start(t, testConfig(t, startBIRD(t, ""), 50))
-	await(t, "50 sessions established", func() bool { return established(s) == 50 })
+	s := start(t, testConfig(t, startBIRD(t, "").target, 50))
+	await(t, "50 sessions established", func() bool { return s.Established() == 50 })
 	for _, r := range s.Records() {
 		if r.Server != netip.MustParseAddr("10.0.0.1") || r.Flaps != 0 || r.Ups != 1 {
 			t.Errorf("session %d: %+v", r.Index, r)
@@ -128,32 +167,37 @@ func TestSwarmAgainstBIRD(t *testing.T) {
 	}
 }
 
-func TestSwarmReconnects(t *testing.T) {
-	target := startBIRD(t, "")
-	s := start(t, testConfig(t, target, 5))
-	await(t, "5 sessions established", func() bool { return established(s) == 5 })
-	killConnections(t, target)
-	await(t, "5 sessions back", func() bool {
-		n := 0
-		for _, r := range s.Records() {
-			if r.Ups == 2 && r.State == Established {
-				n++
+// TestTablesAgainstBIRD checks with a real speaker that it takes what is
+// announced: the count of routes is BIRD's own.
+func TestTablesAgainstBIRD(t *testing.T) {
+	for announce, want := range map[string]int{"default": 1, "k=300": 600, "full=2000": 2000} {
+		t.Run(announce, func(t *testing.T) {
+			b := startBIRD(t, "")
+			cfg := testConfig(t, b.target, 2)
+			var err error
+			if cfg.Table, err = ParseAnnouncement(announce, 7, cfg.used()...); err != nil {
+				t.Fatal(err)
 			}
-		}
-		return n == 5
-	})
-	for _, r := range s.Records() {
-		if r.Flaps != 1 || len(r.Outages) != 1 || r.LastCause == "" {
-			t.Errorf("session %d: %+v", r.Index, r)
-		}
+			s := start(t, cfg)
+			await(t, "BIRD has the routes", func() bool { return b.networks(t) == want })
+			if sum := s.Summary(); sum.Flaps != 0 || sum.Failures != 0 {
+				t.Errorf("BIRD did not like the table: %+v", sum)
+			}
+			b.rejectedNothing(t)
+		})
 	}
 }
 
-// killConnections resets what is connected to target.
-func killConnections(t *testing.T, target netip.AddrPort) {
-	t.Helper()
-	out, err := exec.Command("ss", "-K", "dst", target.Addr().String(), "dport", "=", strconv.Itoa(int(target.Port()))).CombinedOutput()
-	if err != nil || !strings.Contains(string(out), target.String()) {
-		t.Skipf("ss -K needs CAP_NET_ADMIN and CONFIG_INET_DIAG_DESTROY: %v: %s", err, out)
+// TestChurnAgainstBIRD checks that churn reaches the speaker and leaves the
+// sessions up.
+func TestChurnAgainstBIRD(t *testing.T) {
+	b := startBIRD(t, "")
+	cfg := testConfig(t, b.target, 2)
+	cfg.Table, cfg.Churn = NewOwnTable(1000), 2000
+	s := start(t, cfg)
+	await(t, "withdrawals arrive", func() bool { return b.withdrawals(t) > 1000 })
+	if sum := s.Summary(); sum.Flaps != 0 {
+		t.Errorf("%+v", sum)
 	}
+	b.rejectedNothing(t)
 }

@@ -5,5 +5,7 @@
 // and which real server it talked to.
 //
 // A session is one goroutine. While it is idle it owns no buffer: bytes are
-// read into a shared pool when the kernel says that there are some.
+// read into a shared pool when the kernel says that there are some. Routes are
+// encoded once and shared; a second goroutine exists only while a session has
+// something to send.
 package swarm

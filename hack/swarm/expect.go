@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"regexp"
 	"slices"
@@ -24,12 +25,13 @@ func metrics(s *Summary) map[string]float64 {
 	return map[string]float64{
 		"sessions": float64(s.Sessions), "established": float64(s.Established),
 		"connecting": float64(s.Connecting), "down": float64(s.Down),
-		"flapped": float64(s.Flapped), "flaps": float64(s.Flaps), "failures": float64(s.Failures),
+		"flapped": float64(s.Flapped), "flaps": float64(s.Flaps), "moves": float64(s.Moves), "failures": float64(s.Failures),
 		"outage.count": float64(s.Outage.Count), "outage.p50": float64(s.Outage.P50),
 		"outage.p99": float64(s.Outage.P99), "outage.max": float64(s.Outage.Max),
 		"silence.p50": float64(s.Silence.P50), "silence.p99": float64(s.Silence.P99), "silence.max": float64(s.Silence.Max),
 		"announced": float64(s.Announced), "withdrawn": float64(s.Withdrawn),
 		"servers": float64(len(s.Servers.Servers)), "servers.max_over_mean": s.Servers.MaxOverMean, "servers.cv": s.Servers.CV,
+		"self.held_back": float64(s.Self.HeldBack), "self.lag": float64(s.Self.Lag),
 	}
 }
 
@@ -47,8 +49,7 @@ func ParseExpectation(text string) (Expectation, error) {
 	if _, ok := known[e.metric]; !ok {
 		return e, fmt.Errorf("expectation %q: metric %q is not known; the metrics are %s", text, e.metric, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 	}
-	timed := strings.HasPrefix(e.metric, "silence.") || strings.HasPrefix(e.metric, "outage.") && e.metric != "outage.count"
-	if timed {
+	if e.timed() {
 		d, err := time.ParseDuration(m[3])
 		if err != nil {
 			return e, fmt.Errorf("expectation %q: %q is not a duration; write one with a unit, such as 500ms or 3s", text, m[3])
@@ -62,6 +63,12 @@ func ParseExpectation(text string) (Expectation, error) {
 	}
 	e.value = v
 	return e, nil
+}
+
+// timed tells whether the metric is a duration.
+func (e Expectation) timed() bool {
+	group, _, _ := strings.Cut(e.metric, ".")
+	return group == "silence" || group == "self" || group == "outage" && e.metric != "outage.count"
 }
 
 // String is the expectation as it was written.
@@ -79,8 +86,22 @@ func (e Expectation) Check(s *Summary) error {
 		return nil
 	}
 	shown := strconv.FormatFloat(got, 'g', 6, 64)
-	if strings.HasPrefix(e.metric, "silence.") || strings.HasPrefix(e.metric, "outage.") && e.metric != "outage.count" {
+	if e.timed() {
 		shown = time.Duration(got).Round(time.Millisecond).String()
 	}
 	return fmt.Errorf("expected %s, but %s is %s", e.text, e.metric, shown)
+}
+
+// writeMetrics lists what an expectation may name.
+func writeMetrics(w io.Writer) error {
+	for _, name := range slices.Sorted(maps.Keys(metrics(&Summary{}))) {
+		unit := "number"
+		if (Expectation{metric: name}).timed() {
+			unit = "duration, such as 500ms or 3s"
+		}
+		if _, err := fmt.Fprintf(w, "%-24s %s\n", name, unit); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -2,7 +2,6 @@ package swarm
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -15,7 +14,7 @@ type Profile struct {
 	Connect time.Duration
 	// First is the wait after a session went down, Retry the wait after an
 	// attempt that failed. Each wait is shortened by up to a quarter at
-	// random (RFC 4271 section 10).
+	// random (RFC 4271 section 10: a factor from 0.75 to 1.0).
 	First, Retry time.Duration
 	// Backoff multiplies Retry after each failure in a row, up to Max.
 	Backoff float64
@@ -46,8 +45,8 @@ func ProfileByName(name string) (Profile, error) {
 }
 
 // wait is how long to wait before the next attempt, after failures attempts in
-// a row that did not reach Established.
-func (p Profile) wait(failures int, random *rand.Rand) time.Duration {
+// a row that did not reach Established. jitter is from 0 to 1.
+func (p Profile) wait(failures int, jitter float64) time.Duration {
 	d := p.First
 	if failures > 0 {
 		d = p.Retry
@@ -55,5 +54,5 @@ func (p Profile) wait(failures int, random *rand.Rand) time.Duration {
 			d = min(time.Duration(float64(d)*p.Backoff), p.Max)
 		}
 	}
-	return d - time.Duration(random.Float64()*float64(d)/4)
+	return d - time.Duration(jitter*float64(d)/4)
 }

@@ -1,8 +1,8 @@
 package swarm
 
 import (
+	"fmt"
 	"net/netip"
-	"time"
 )
 
 // State is where a session stands.
@@ -17,24 +17,48 @@ const (
 	Established
 )
 
-// String names the state in lower case.
-func (s State) String() string {
-	return [...]string{"down", "connecting", "open-sent", "established"}[s]
-}
+var stateNames = [...]string{"down", "connecting", "open-sent", "established"}
 
-// maxHistory bounds the changes that are kept of one session: the first ones
-// are dropped, the counts go on.
-const maxHistory = 16
+// String names the state in lower case.
+func (s State) String() string { return stateNames[s] }
+
+// MarshalText implements encoding.TextMarshaler.
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *State) UnmarshalText(text []byte) error {
+	for i, name := range stateNames {
+		if name == string(text) {
+			*s = State(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("state %q is not known", text)
+}
 
 // Change is one change of state.
 type Change struct {
-	// At is since the swarm began, on the monotonic clock.
-	At    time.Duration `json:"at"`
-	State string        `json:"state"`
-	// Cause says why a session went down: a NOTIFICATION with its text, RST,
-	// FIN, hold timer, or an error of the connection.
+	At    Seconds `json:"at"`
+	State State   `json:"state"`
+	// Cause says why a session went down or an attempt failed: a NOTIFICATION
+	// with its text, RST, FIN, a timeout, or an error of the connection.
 	Cause string `json:"cause,omitempty"`
+	// Server is the BGP identifier that answered, on Established.
+	Server netip.Addr `json:"server,omitzero"`
 }
+
+// Outage is the time from leaving Established to reaching it again.
+type Outage struct {
+	From   Seconds `json:"from"`
+	Lasted Seconds `json:"lasted"`
+}
+
+// Limits of what is kept of one session: the oldest entries are dropped, the
+// counts go on.
+const (
+	maxHistory = 64
+	maxOutages = 64
+)
 
 // Record is what one session went through. Its owner is the session; others
 // read copies.
@@ -43,63 +67,96 @@ type Record struct {
 	Source netip.Addr `json:"source"`
 	AS     uint32     `json:"as"`
 	MD5    bool       `json:"md5,omitempty"`
-	State  State      `json:"-"`
+	State  State      `json:"state"`
 	// Server is the BGP identifier that answered last.
 	Server netip.Addr `json:"server,omitzero"`
 	// Ups counts arrivals in Established, Flaps departures from it that the
-	// swarm did not ask for.
+	// swarm did not ask for, Moves arrivals at another server than before.
 	Ups   int `json:"ups"`
 	Flaps int `json:"flaps"`
-	// Failures counts attempts that did not reach Established.
+	Moves int `json:"moves"`
+	// Failures counts attempts that ended before Established. An attempt
+	// begins when the session takes its turn to connect; one under way, or cut
+	// short by the end of the swarm, counts as nothing.
 	Failures int `json:"failures"`
-	// Outages are the times from leaving Established to reaching it again;
-	// an outage that lasts is in DownSince.
-	Outages   []time.Duration `json:"outages,omitempty"`
-	DownSince time.Duration   `json:"downSince,omitempty"`
-	UpSince   time.Duration   `json:"upSince,omitempty"`
+	// Outages that ended, the newest 64; one that lasts is in DownSince.
+	Outages   []Outage `json:"outages,omitempty"`
+	DownSince Seconds  `json:"downSince,omitempty"`
+	UpSince   Seconds  `json:"upSince,omitempty"`
 	// Silence is the longest time between two acknowledgements by the peer's
 	// kernel, as far as it was looked at (at least three times a hold time).
-	Silence time.Duration `json:"silence"`
+	Silence Seconds `json:"silence"`
 	// Announced and Withdrawn count received routes.
-	Announced uint64   `json:"announced"`
-	Withdrawn uint64   `json:"withdrawn"`
+	Announced uint64 `json:"announced"`
+	Withdrawn uint64 `json:"withdrawn"`
+	// FlapCause is why the session last left Established, FailureCause why an
+	// attempt last failed.
+	FlapCause    string `json:"flapCause,omitempty"`
+	FailureCause string `json:"failureCause,omitempty"`
+	// History has the newest 64 changes; Forgotten counts the ones before.
 	History   []Change `json:"history,omitempty"`
-	LastCause string   `json:"lastCause,omitempty"`
+	Forgotten int      `json:"forgotten,omitempty"`
 }
 
-// maxOutages bounds the outages that are kept of one session.
-const maxOutages = 64
-
 // change notes a new state.
-func (r *Record) change(at time.Duration, to State, cause string) {
+func (r *Record) change(at Seconds, to State, cause string) Change {
+	c := Change{At: at, State: to, Cause: cause}
 	switch {
 	case to == Established:
+		c.Server = r.Server
 		r.Ups++
 		r.UpSince = at
-		if r.DownSince > 0 && len(r.Outages) < maxOutages {
-			r.Outages = append(r.Outages, at-r.DownSince)
+		if r.DownSince > 0 {
+			r.Outages = appendBounded(r.Outages, Outage{r.DownSince, at - r.DownSince}, maxOutages)
 		}
 		r.DownSince = 0
 	case r.State == Established:
 		r.Flaps++
-		r.DownSince = at
-	case to == Down && cause != "":
+		r.DownSince, r.UpSince = at, 0
+		r.FlapCause = cause
+	case to == Down:
 		r.Failures++
+		r.FailureCause = cause
 	}
-	if cause != "" {
-		r.LastCause = cause
-	}
-	r.State = to
-	if to == Down || to == Established {
-		if len(r.History) == maxHistory {
-			r.History = append(r.History[:0], r.History[1:]...)
-		}
-		r.History = append(r.History, Change{at, to.String(), cause})
-	}
+	r.remember(c)
+	return c
 }
 
-// stop notes an end that the swarm itself asked for: no flap, no outage.
-func (r *Record) stop(at time.Duration) {
-	r.State = Down
-	r.History = append(r.History, Change{at, Down.String(), "stopped"})
+// stop notes an end that the swarm itself asked for: no flap, no failure.
+func (r *Record) stop(at Seconds) Change {
+	c := Change{At: at, State: Down, Cause: "stopped"}
+	r.remember(c)
+	return c
+}
+
+func (r *Record) remember(c Change) {
+	r.State = c.State
+	if len(r.History) == maxHistory {
+		r.Forgotten++
+	}
+	r.History = appendBounded(r.History, c, maxHistory)
+}
+
+// appendBounded appends, and drops the oldest element beyond limit.
+func appendBounded[T any](s []T, v T, limit int) []T {
+	if len(s) == limit {
+		s = append(s[:0], s[1:]...)
+	}
+	return append(s, v)
+}
+
+// answeredBy notes who answered.
+func (r *Record) answeredBy(server netip.Addr) {
+	if r.Server.IsValid() && r.Server != server {
+		r.Moves++
+	}
+	r.Server = server
+}
+
+// clone copies the record with all it points to.
+func (r *Record) clone() Record {
+	c := *r
+	c.Outages = append([]Outage(nil), r.Outages...)
+	c.History = append([]Change(nil), r.History...)
+	return c
 }

@@ -5,10 +5,10 @@ import (
 	"math"
 	"net/netip"
 	"slices"
-	"time"
 )
 
-// Summary is what a swarm went through, in numbers. It is stable JSON.
+// Summary is what a swarm went through, in numbers. It is stable JSON; every
+// duration in it is a number of seconds.
 type Summary struct {
 	Sessions    int `json:"sessions"`
 	Established int `json:"established"`
@@ -18,26 +18,47 @@ type Summary struct {
 	// often that happened in all.
 	Flapped int `json:"flapped"`
 	Flaps   int `json:"flaps"`
-	// Failures counts attempts that did not reach Established.
+	// Moves counts arrivals at another real server than before.
+	Moves int `json:"moves"`
+	// Failures counts attempts that ended before Established.
 	Failures int `json:"failures"`
 	// Outage is over the outages that ended, plus those that last until now.
 	Outage Quantiles `json:"outage"`
 	// Silence is over the sessions: the longest time between two
 	// acknowledgements by the peer.
-	Silence   Quantiles     `json:"silence"`
-	Announced uint64        `json:"announced"`
-	Withdrawn uint64        `json:"withdrawn"`
-	Causes    []CauseCount  `json:"causes,omitempty"`
-	Servers   Distribution  `json:"servers"`
-	Elapsed   time.Duration `json:"elapsed"`
+	Silence   Quantiles `json:"silence"`
+	Announced uint64    `json:"announced"`
+	Withdrawn uint64    `json:"withdrawn"`
+	// Causes are why sessions last left Established, Refusals why the attempts
+	// of those that are not up last failed.
+	Causes   []CauseCount `json:"causes,omitempty"`
+	Refusals []CauseCount `json:"refusals,omitempty"`
+	Servers  Distribution `json:"servers"`
+	// Elapsed is since the swarm began.
+	Elapsed Seconds `json:"elapsed"`
+	Self    Self    `json:"self"`
+}
+
+// Self tells whether the swarm itself may have been the bottleneck.
+type Self struct {
+	// HeldBack is the longest time that a session which had been up waited for
+	// its turn to connect again, because of the rate: an outage holds that
+	// much of the swarm's own making.
+	HeldBack Seconds `json:"heldBack"`
+	// Lag is the most that a clock of 10 ms was late: how long this process
+	// was kept from running.
+	Lag Seconds `json:"lag"`
+	// ChurnSkipped counts turns of the churn that found a session down or
+	// still sending.
+	ChurnSkipped int64 `json:"churnSkipped"`
 }
 
 // Quantiles of durations, by the nearest rank; all 0 when there are none.
 type Quantiles struct {
-	Count int           `json:"count"`
-	P50   time.Duration `json:"p50"`
-	P99   time.Duration `json:"p99"`
-	Max   time.Duration `json:"max"`
+	Count int     `json:"count"`
+	P50   Seconds `json:"p50"`
+	P99   Seconds `json:"p99"`
+	Max   Seconds `json:"max"`
 }
 
 // CauseCount is how many sessions last went down for one cause.
@@ -66,55 +87,78 @@ type ServerCount struct {
 	Sessions int        `json:"sessions"`
 }
 
-// Summary sums up the swarm as it stands.
-func (s *Swarm) Summary() Summary { return Summarize(s.Records(), s.since()) }
-
-// Summarize sums up records taken at the time now of the swarm.
-func Summarize(records []Record, now time.Duration) Summary {
+// Summarize sums up records taken at the moment now of the swarm.
+func Summarize(records []Record, now Seconds) Summary {
 	out := Summary{Sessions: len(records), Elapsed: now}
-	var outages, silences []time.Duration
-	servers, causes := map[netip.Addr]int{}, map[string]int{}
-	for _, r := range records {
-		switch r.State {
-		case Established:
-			out.Established++
+	var outages, silences []Seconds
+	servers, causes, refusals := map[netip.Addr]int{}, map[string]int{}, map[string]int{}
+	for i := range records {
+		r := &records[i]
+		out.add(r)
+		if r.State == Established {
 			servers[r.Server]++
-		case Down:
-			out.Down++
-		default:
-			out.Connecting++
+		} else if r.FailureCause != "" {
+			refusals[r.FailureCause]++
 		}
 		if r.Flaps > 0 {
-			out.Flapped++
-			causes[r.LastCause]++
+			causes[r.FlapCause]++
 		}
-		out.Flaps += r.Flaps
-		out.Failures += r.Failures
-		out.Announced += r.Announced
-		out.Withdrawn += r.Withdrawn
-		outages = append(outages, r.Outages...)
-		if r.DownSince > 0 {
-			outages = append(outages, now-r.DownSince)
-		}
+		outages = append(outages, r.outages(now)...)
 		silences = append(silences, r.Silence)
 	}
 	out.Outage, out.Silence = quantiles(outages), quantiles(silences)
-	for cause, n := range causes {
-		out.Causes = append(out.Causes, CauseCount{cause, n})
-	}
-	slices.SortFunc(out.Causes, func(a, b CauseCount) int {
-		return cmp.Or(cmp.Compare(b.Sessions, a.Sessions), cmp.Compare(a.Cause, b.Cause))
-	})
+	out.Causes, out.Refusals = countCauses(causes), countCauses(refusals)
 	out.Servers = distribution(servers)
 	return out
 }
 
-func quantiles(ds []time.Duration) Quantiles {
+// add adds what is a plain sum.
+func (s *Summary) add(r *Record) {
+	switch r.State {
+	case Established:
+		s.Established++
+	case Down:
+		s.Down++
+	case Connecting, OpenSent:
+		s.Connecting++
+	}
+	if r.Flaps > 0 {
+		s.Flapped++
+	}
+	s.Flaps += r.Flaps
+	s.Moves += r.Moves
+	s.Failures += r.Failures
+	s.Announced += r.Announced
+	s.Withdrawn += r.Withdrawn
+}
+
+// outages lists how long each outage took, or takes by now.
+func (r *Record) outages(now Seconds) (ds []Seconds) {
+	for _, o := range r.Outages {
+		ds = append(ds, o.Lasted)
+	}
+	if r.DownSince > 0 {
+		ds = append(ds, now-r.DownSince)
+	}
+	return ds
+}
+
+func countCauses(counts map[string]int) (cs []CauseCount) {
+	for cause, n := range counts {
+		cs = append(cs, CauseCount{cause, n})
+	}
+	slices.SortFunc(cs, func(a, b CauseCount) int {
+		return cmp.Or(cmp.Compare(b.Sessions, a.Sessions), cmp.Compare(a.Cause, b.Cause))
+	})
+	return cs
+}
+
+func quantiles(ds []Seconds) Quantiles {
 	if len(ds) == 0 {
 		return Quantiles{}
 	}
 	slices.Sort(ds)
-	rank := func(q float64) time.Duration { return ds[int(math.Ceil(q*float64(len(ds))))-1] }
+	rank := func(q float64) Seconds { return ds[int(math.Ceil(q*float64(len(ds))))-1] }
 	return Quantiles{len(ds), rank(0.5), rank(0.99), ds[len(ds)-1]}
 }
 
@@ -138,11 +182,11 @@ func distribution(counts map[netip.Addr]int) Distribution {
 	}
 	d.MaxOverMean = float64(most) / mean
 	d.CV = math.Sqrt(square/bins) / mean
-	// A bin of a multinomial has the variance mean·(1-1/bins); the largest of
-	// them lies near sqrt(2·ln bins) deviations above the mean.
-	deviation := math.Sqrt(mean * (1 - 1/bins))
-	d.ChanceCV = deviation / mean
-	d.ChanceMaxOverMean = 1 + deviation*expectedMax(len(d.Servers))/mean
+	// A bin of a multinomial has the variance mean·(1-1/bins). Less their mean,
+	// bins are like independent ones of the variance mean less theirs, so that
+	// the largest lies as far out as that of independent ones.
+	d.ChanceCV = math.Sqrt(mean*(1-1/bins)) / mean
+	d.ChanceMaxOverMean = 1 + expectedMax(len(d.Servers))/math.Sqrt(mean)
 	return d
 }
 

@@ -4,98 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/peerage/peerage/realserver/bgp"
 )
 
-// Limits of a swarm.
-const (
-	MaxSessions = 100_000
-	// DefaultRate bounds how many connections are opened in a second.
-	DefaultRate = 500
-)
-
-// Config says what a swarm does. Every field but those marked optional is needed.
-type Config struct {
-	// Targets are tried in turn: session i goes to the targets of its
-	// source's family.
-	Targets []netip.AddrPort
-	From    []netip.Prefix
-	// Sessions is how many, at most MaxSessions.
-	Sessions int
-	// FirstAS is the AS of session 0; session i has FirstAS + i mod ASes.
-	FirstAS uint32
-	ASes    uint32
-	// PeerAS is checked against the OPEN; 0 takes any. Optional.
-	PeerAS uint32
-	// HoldTime is offered, 3 s..65535 s, or 0 for none.
-	HoldTime time.Duration
-	// MD5 holds the key; every session whose index is below MD5Share·Sessions
-	// in an even spread uses it. Optional.
-	MD5      string
-	MD5Share float64
-	Profile  Profile
-	// Rate bounds the connections opened in a second.
-	Rate int
-	// Table is announced by every session once it is up. Optional.
-	Table *Table
-	// Seed makes the jitter repeatable. Optional.
-	Seed uint64
-}
-
-// Validate reports what is missing or out of bounds.
-func (c *Config) Validate() error {
-	var errs []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-	}
-	check(len(c.Targets) > 0, "no target given; name one, such as 203.0.113.179:179")
-	check(c.Sessions > 0 && c.Sessions <= MaxSessions, "%d sessions; use 1 to %d", c.Sessions, MaxSessions)
-	check(c.HoldTime == 0 || c.HoldTime >= 3*time.Second && c.HoldTime <= 65535*time.Second, "hold time %s; use 0 or 3s to 65535s (RFC 4271 section 4.2)", c.HoldTime)
-	check(c.FirstAS > 0 && c.ASes > 0, "AS numbers begin at 1")
-	check(c.Rate > 0, "a rate of %d sessions per second opens none", c.Rate)
-	check(len(c.MD5) <= 80, "the TCP-MD5 key has %d bytes; the kernel takes 80", len(c.MD5))
-	check(c.MD5Share >= 0 && c.MD5Share <= 1, "the share of MD5 sessions is %v; use 0 to 1", c.MD5Share)
-	for _, p := range c.From {
-		check(len(c.targets(p.Addr())) > 0, "source prefix %s: no target of that family", p)
-	}
-	return errors.Join(errs...)
-}
-
-func (c *Config) targets(source netip.Addr) (ts []netip.AddrPort) {
-	for _, t := range c.Targets {
-		if t.Addr().Is4() == source.Is4() {
-			ts = append(ts, t)
-		}
-	}
-	return ts
-}
-
-// md5 tells whether session i signs its segments: an even spread of the share.
-func (c *Config) md5(i int) bool {
-	if c.MD5 == "" {
-		return false
-	}
-	share := c.MD5Share
-	return int(float64(i+1)*share) > int(float64(i)*share)
-}
-
 // Swarm is a running set of sessions.
 type Swarm struct {
-	cfg          Config
-	capabilities []bgp.Capability
-	keepalive    []byte
-	began        time.Time
-	sessions     []*session
-	permits      chan struct{} // one a connection to open; filled by pacemaker
+	cfg       Config
+	offer4    []bgp.Capability // of sessions with an IPv4 source
+	offer6    []bgp.Capability
+	keepalive []byte
+	sessions  []*session
+	began     atomic.Pointer[time.Time]
+	pace      *pace
+	skipped   atomic.Int64 // steps of the churn that found a session busy
 
 	mu     sync.Mutex
 	cancel context.CancelCauseFunc // of the sessions of Run
+	marks  []*Mark
 }
 
 // New checks the configuration and prepares the sessions; nothing is sent yet.
@@ -107,26 +36,17 @@ func New(cfg Config) (*Swarm, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Swarm{
-		cfg:       cfg,
-		keepalive: bgp.AppendKeepalive(nil),
-		permits:   make(chan struct{}),
-		capabilities: []bgp.Capability{
-			bgp.Multiprotocol(bgp.IPv4Unicast), bgp.Multiprotocol(bgp.IPv6Unicast),
-			{Code: bgp.CapRouteRefresh}, {Code: bgp.CapExtendedMessage},
-		},
-	}
+	s := &Swarm{cfg: cfg, keepalive: bgp.AppendKeepalive(nil), pace: newPace(cfg.Rate, cfg.InFlight)}
 	for i := range cfg.Sessions {
 		source := sources.At(i)
 		targets := cfg.targets(source)
-		one := &session{
-			swarm: s, index: i, source: source, target: targets[i%len(targets)],
-			as: cfg.FirstAS + uint32(i)%cfg.ASes, random: newRandom(cfg.Seed, i),
+		if source.Is4() {
+			s.offer4 = cfg.capabilities(source)
+		} else {
+			s.offer6 = cfg.capabilities(source)
 		}
-		if cfg.md5(i) {
-			one.key = cfg.MD5
-		}
-		one.record = Record{Index: i, Source: source, AS: one.as, MD5: one.key != ""}
+		one := &session{swarm: s, target: targets[i/len(cfg.From)%len(targets)]}
+		one.record = Record{Index: i, Source: source, AS: cfg.FirstAS + uint32(i)%cfg.ASes, MD5: cfg.md5(i)}
 		s.sessions = append(s.sessions, one)
 	}
 	return s, nil
@@ -139,11 +59,20 @@ func (s *Swarm) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s.mu.Lock()
-	s.cancel, s.began = cancel, time.Now()
+	s.cancel = cancel
 	s.mu.Unlock()
+	now := time.Now()
+	s.began.Store(&now)
 
 	var all sync.WaitGroup
-	all.Go(func() { s.pacemaker(ctx) })
+	all.Go(func() { s.pace.run(ctx) })
+	all.Go(func() { s.churn(ctx) })
+	all.Go(func() {
+		<-ctx.Done()
+		for _, one := range s.sessions {
+			one.interrupt()
+		}
+	})
 	for _, one := range s.sessions {
 		all.Go(func() { one.run(ctx) })
 	}
@@ -155,41 +84,6 @@ func (s *Swarm) Run(ctx context.Context) error {
 	return nil
 }
 
-// pacemaker hands out permits at the configured rate. Permits that nobody
-// takes are not saved up.
-func (s *Swarm) pacemaker(ctx context.Context) {
-	const ticks = 100 // a second
-	ticker := time.NewTicker(time.Second / ticks)
-	defer ticker.Stop()
-	owed := 0.0
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		owed = min(owed+float64(s.cfg.Rate)/ticks, float64(max(1, s.cfg.Rate/ticks)))
-		for ; owed >= 1; owed-- {
-			select {
-			case <-ctx.Done():
-				return
-			case s.permits <- struct{}{}:
-			default:
-			}
-		}
-	}
-}
-
-// pace waits for a permit to open a connection.
-func (s *Swarm) pace(ctx context.Context) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-s.permits:
-		return true
-	}
-}
-
 // fail ends the run.
 func (s *Swarm) fail(err error) {
 	s.mu.Lock()
@@ -199,24 +93,59 @@ func (s *Swarm) fail(err error) {
 }
 
 // since is the time since the run began.
-func (s *Swarm) since() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.began.IsZero() {
+func (s *Swarm) since() Seconds {
+	began := s.began.Load()
+	if began == nil {
 		return 0
 	}
-	return time.Since(s.began)
+	return Seconds(time.Since(*began))
 }
+
+// at is a moment of the run as an absolute time.
+func (s *Swarm) at(moment Seconds) time.Time { return s.began.Load().Add(time.Duration(moment)) }
 
 // Records copies what every session went through.
 func (s *Swarm) Records() []Record {
 	out := make([]Record, len(s.sessions))
 	for i, one := range s.sessions {
 		one.mu.Lock()
-		out[i] = one.record
-		out[i].Outages = append([]time.Duration(nil), one.record.Outages...)
-		out[i].History = append([]Change(nil), one.record.History...)
+		out[i] = one.record.clone()
 		one.mu.Unlock()
 	}
 	return out
+}
+
+// Established counts the sessions that are up.
+func (s *Swarm) Established() (n int) {
+	for _, one := range s.sessions {
+		one.mu.Lock()
+		if one.record.State == Established {
+			n++
+		}
+		one.mu.Unlock()
+	}
+	return n
+}
+
+// AwaitEstablished waits until every session is up at the same moment, within
+// limit, and marks that moment.
+func (s *Swarm) AwaitEstablished(ctx context.Context, limit time.Duration) (*Mark, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		n := s.Established()
+		if n == len(s.sessions) {
+			return s.Mark(), nil
+		}
+		select {
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return nil, fmt.Errorf("%w: %d of %d sessions established within %s", ErrExpectation, n, len(s.sessions), limit)
+			}
+			return nil, ctx.Err()
+		case <-tick.C:
+		}
+	}
 }

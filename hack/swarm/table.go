@@ -1,34 +1,49 @@
 package swarm
 
 import (
-	"bytes"
-	"context"
 	"encoding/binary"
-	"errors"
 	"net/netip"
 
 	"github.com/peerage/peerage/realserver/bgp"
 )
 
 // Table is a set of routes encoded once as UPDATEs and shared by all sessions.
-// What differs between sessions, the first AS of the path and the next hop, is
-// patched into a borrowed copy on its way to the socket: a thousand full
-// tables take the memory of one.
+// What differs between sessions, the first AS of the path, the next hop and
+// numbered prefixes, is patched into a borrowed copy on its way to the socket:
+// a thousand full tables take the memory of one. A nil Table has no routes.
 type Table struct {
-	chunks   []chunk
+	v4, v6   tableFamily
+	own      int // prefixes of its own that each session announces
 	prefixes int
+	messages int
+}
+
+type tableFamily struct {
+	chunks []chunk
+	steps  []churnStep
 }
 
 // chunk is a run of whole messages, small enough for one borrowed buffer.
 type chunk struct {
 	bytes   []byte
 	patches []patch
+	stride  uint32 // from a session's own prefixes to the next session's
 }
+
+// churnStep is the routes of one UPDATE, to be withdrawn and announced again.
+type churnStep struct {
+	announce, withdraw chunk
+	prefixes           int
+}
+
+// maxSteps bounds the UPDATEs of a family that take part in the churn.
+const maxSteps = 256
 
 // patch is a place in a chunk that each session fills in.
 type patch struct {
-	at   uint32
-	kind patchKind
+	at     uint16
+	kind   patchKind
+	number uint32 // patchOwn4, patchOwn6: which of the session's prefixes
 }
 
 type patchKind uint8
@@ -37,128 +52,238 @@ const (
 	patchAS       patchKind = iota // 4 bytes: the session's AS
 	patchNextHop4                  // 4 bytes: its source
 	patchNextHop6                  // 16 bytes: its source
+	patchOwn4                      // 3 bytes: a /24 of its own
+	patchOwn6                      // 6 bytes: a /48 of its own
 )
 
-// Prefixes is the number of routes in the table.
-func (t *Table) Prefixes() int { return t.prefixes }
-
-// RouteSet is prefixes of one family that share their attributes.
-type RouteSet struct {
-	Prefixes []netip.Prefix
-	// Path follows the session's own AS in the AS_PATH.
-	Path        []uint32
-	Communities []uint32
-	MED         uint32 // 0: none
+// Prefixes is the number of routes in the table, both families together.
+func (t *Table) Prefixes() int {
+	if t == nil {
+		return 0
+	}
+	return t.prefixes
 }
 
-// NewTable encodes route sets. An IPv6 next hop is the session's source when
-// that is an IPv6 address, else the IPv4-mapped form of it.
-func NewTable(sets []RouteSet) (*Table, error) {
-	t := &Table{}
-	var cur chunk
-	flush := func() {
-		if len(cur.bytes) > 0 {
-			t.chunks = append(t.chunks, cur)
-			cur = chunk{}
-		}
+// Bytes is the memory that the encoded routes take.
+func (t *Table) Bytes() (n int) {
+	for _, c := range append(append([]chunk(nil), t.v4.chunks...), t.v6.chunks...) {
+		n += len(c.bytes)
 	}
-	for _, set := range sets {
-		for len(set.Prefixes) > 0 {
-			m, patches, n, err := encodeSet(set)
-			if err != nil {
-				return nil, err
-			}
-			if len(cur.bytes)+len(m) > chunkSize {
-				flush()
-			}
-			base := uint32(len(cur.bytes))
-			for _, p := range patches {
-				cur.patches = append(cur.patches, patch{base + p.at, p.kind})
-			}
-			cur.bytes = append(cur.bytes, m...)
-			t.prefixes += n
-			set.Prefixes = set.Prefixes[n:]
-		}
+	return n
+}
+
+func (t *Table) family(f bgp.Family) *tableFamily {
+	switch {
+	case t == nil:
+		return &tableFamily{}
+	case f == bgp.IPv4Unicast:
+		return &t.v4
 	}
-	flush()
-	return t, nil
+	return &t.v6
+}
+
+// of is the routes of the family of a source.
+func (t *Table) of(source netip.Addr) *tableFamily {
+	if source.Is4() {
+		return t.family(bgp.IPv4Unicast)
+	}
+	return t.family(bgp.IPv6Unicast)
+}
+
+// Attributes are what the routes of an UPDATE share.
+type Attributes struct {
+	Origin byte
+	// Path is the value of an AS_PATH with 4-octet numbers; it follows the
+	// session's own AS.
+	Path []byte
+	// More is encoded attributes of higher type codes than NEXT_HOP.
+	More []byte
+}
+
+// Builder encodes a table.
+type Builder struct {
+	table   Table
+	current [2]chunk // that are being filled: IPv4, IPv6
 }
 
 // chunkSize keeps a chunk inside one borrowed buffer.
 const chunkSize = 32 << 10
 
-// Markers stand where a session's own values go; they are found again in the
-// encoded message, so that the encoder needs no knowledge of patches.
-const markerAS = uint32(0xf0e1d2c3)
-
-var (
-	markerHop = netip.MustParseAddr("240.225.210.196")
-	marker6   = netip.MustParseAddr("fe80:1e0f:2d3c:4b5a:6978:8796:a5b4:c3d2")
-)
-
-var errSetTooLarge = errors.New("the attributes of a route set leave no room for a prefix in a message of 4,096 bytes")
-
-// encodeSet encodes as many prefixes of the set as one message takes.
-func encodeSet(set RouteSet) (m []byte, patches []patch, n int, err error) {
-	attrs := bgp.AppendOrigin(nil, 0)
-	attrs = bgp.AppendASPath(attrs, append([]uint32{markerAS}, set.Path...)...)
-	v4 := set.Prefixes[0].Addr().Is4()
-	if v4 {
-		attrs = bgp.AppendNextHop(attrs, markerHop)
-	}
-	if set.MED != 0 {
-		attrs = bgp.AppendMED(attrs, set.MED)
-	}
-	if len(set.Communities) > 0 {
-		attrs = bgp.AppendCommunities(attrs, set.Communities...)
-	}
-	// 4 lengths octets, and the head of MP_REACH_NLRI with its next hop.
-	room := bgp.MaxMessage - bgp.HeaderLen - 4 - len(attrs) - 32
-	var nlri []byte
-	for n < len(set.Prefixes) && set.Prefixes[n].Addr().Is4() == v4 && len(nlri)+17 <= room {
-		nlri = bgp.AppendPrefix(nlri, set.Prefixes[n])
-		n++
-	}
-	if n == 0 {
-		return nil, nil, 0, errSetTooLarge
-	}
-	if v4 {
-		m = bgp.AppendUpdate(nil, nil, attrs, nlri)
-	} else {
-		m = bgp.AppendUpdate(nil, nil, bgp.AppendReach(attrs, marker6, nlri), nil)
-	}
-	return m, findPatches(m[:len(m)-len(nlri)], v4), n, nil
+// routes is the encoded prefixes of one UPDATE.
+type routes struct {
+	nlri    []byte
+	patches []patch // in nlri
+	count   int
+	stride  uint32
 }
 
-// findPatches finds the markers in the part of a message before its prefixes.
-func findPatches(head []byte, v4 bool) (ps []patch) {
-	hop, kind := markerHop.AsSlice(), patchNextHop4
+// Add adds the routes to encoded prefixes of one family; they are split where
+// a message is full.
+func (b *Builder) Add(v4 bool, a Attributes, nlri []byte) error {
+	afi := bgp.AFIIPv6
+	if v4 {
+		afi = bgp.AFIIPv4
+	}
+	// Less an octet that MP_REACH_NLRI needs once it is longer than 255.
+	room := bgp.MaxMessage - 1 - len(encode(v4, a, routes{}).bytes)
+	for len(nlri) > 0 {
+		r, err := take(afi, nlri, room)
+		if err != nil {
+			return err
+		}
+		b.add(v4, a, r)
+		nlri = nlri[len(r.nlri):]
+	}
+	return nil
+}
+
+// take takes the prefixes that fit into room.
+func take(afi bgp.AFI, nlri []byte, room int) (r routes, err error) {
+	n := 0
+	for n < len(nlri) {
+		size := 1 + (int(nlri[n])+7)/8
+		if n+size > room {
+			break
+		}
+		n += size
+		r.count++
+	}
+	if r.count == 0 {
+		return r, errSetTooLarge
+	}
+	r.nlri = nlri[:min(n, len(nlri))]
+	_, err = bgp.CountPrefixes(afi, r.nlri)
+	return r, err
+}
+
+// add adds one UPDATE.
+func (b *Builder) add(v4 bool, a Attributes, r routes) {
+	m := encode(v4, a, r)
+	f, cur := &b.table.v6, &b.current[1]
+	if v4 {
+		f, cur = &b.table.v4, &b.current[0]
+	}
+	if len(cur.bytes)+len(m.bytes) > chunkSize {
+		f.chunks = append(f.chunks, *cur)
+		*cur = chunk{}
+	}
+	cur.join(m)
+	if len(f.steps) < maxSteps {
+		f.steps = append(f.steps, churnStep{announce: m, withdraw: encodeWithdrawal(v4, r), prefixes: r.count})
+	}
+	b.table.prefixes += r.count
+	b.table.messages++
+}
+
+// Table ends the building.
+func (b *Builder) Table() *Table {
+	for i, f := range []*tableFamily{&b.table.v4, &b.table.v6} {
+		if len(b.current[i].bytes) > 0 {
+			f.chunks = append(f.chunks, b.current[i])
+		}
+		b.current[i] = chunk{}
+	}
+	return &b.table
+}
+
+// join appends messages.
+func (c *chunk) join(m chunk) {
+	base := uint16(len(c.bytes)) // at most chunkSize
+	for _, p := range m.patches {
+		p.at += base
+		c.patches = append(c.patches, p)
+	}
+	c.bytes, c.stride = append(c.bytes, m.bytes...), m.stride
+}
+
+// encode encodes one UPDATE and notes where a session's own values go.
+func encode(v4 bool, a Attributes, r routes) chunk {
+	var attrs []byte
 	if !v4 {
-		hop, kind = marker6.AsSlice(), patchNextHop6
+		// RFC 7606 section 5.1: MP_REACH_NLRI goes first.
+		attrs = bgp.AppendReach(nil, netip.IPv6Unspecified(), r.nlri)
 	}
-	as := binary.BigEndian.AppendUint32(nil, markerAS)
-	if i := bytes.LastIndex(head, as); i >= 0 {
-		ps = append(ps, patch{uint32(i), patchAS})
+	attrs = bgp.AppendOrigin(attrs, a.Origin)
+	path := prepend(a.Path)
+	attrs = bgp.AppendAttribute(attrs, bgp.FlagTransitive, bgp.AttrASPath, path)
+	as := len(attrs) - len(path) + 2
+	hop := len(attrs) + 3
+	if v4 {
+		attrs = bgp.AppendNextHop(attrs, netip.IPv4Unspecified())
 	}
-	if i := bytes.LastIndex(head, hop); i >= 0 {
-		ps = append(ps, patch{uint32(i), kind})
+	attrs = append(attrs, a.More...)
+
+	const start = bgp.HeaderLen + 4 // two lengths
+	c := chunk{patches: []patch{{at: uint16(start + as), kind: patchAS}}}
+	nlri := 0
+	if v4 {
+		c.bytes = bgp.AppendUpdate(nil, nil, attrs, r.nlri)
+		c.patches = append(c.patches, patch{at: uint16(start + hop), kind: patchNextHop4})
+		nlri = len(c.bytes) - len(r.nlri)
+	} else {
+		head := 3
+		if attrs[0]&bgp.FlagExtended != 0 {
+			head = 4
+		}
+		c.bytes = bgp.AppendUpdate(nil, nil, attrs, nil)
+		// AFI, SAFI and a length come before the next hop, one octet after it.
+		c.patches = append(c.patches, patch{at: uint16(start + head + 4), kind: patchNextHop6})
+		nlri = start + head + 21
 	}
-	return ps
+	c.patchNLRI(nlri, r)
+	return c
+}
+
+// encodeWithdrawal encodes the UPDATE that takes routes back.
+func encodeWithdrawal(v4 bool, r routes) (c chunk) {
+	if v4 {
+		c.bytes = bgp.AppendUpdate(nil, r.nlri, nil, nil)
+		c.patchNLRI(bgp.HeaderLen+2, r)
+		return c
+	}
+	attr := bgp.AppendUnreach(nil, bgp.IPv6Unicast, r.nlri)
+	c.bytes = bgp.AppendUpdate(nil, nil, attr, nil)
+	c.patchNLRI(len(c.bytes)-len(r.nlri), r)
+	return c
+}
+
+func (c *chunk) patchNLRI(at int, r routes) {
+	c.stride = r.stride
+	for _, p := range r.patches {
+		p.at += uint16(at)
+		c.patches = append(c.patches, p)
+	}
+}
+
+// prepend puts a place for the session's AS before a path: into its first
+// AS_SEQUENCE, or as one of its own (RFC 4271 section 5.1.2).
+func prepend(path []byte) []byte {
+	const sequence = 2
+	if len(path) >= 2 && path[0] == sequence && path[1] < 255 {
+		return append([]byte{sequence, path[1] + 1, 0, 0, 0, 0}, path[2:]...)
+	}
+	return append([]byte{sequence, 1, 0, 0, 0, 0}, path...)
 }
 
 // render copies a chunk into b with the session's own values.
-func (c *chunk) render(b []byte, as uint32, source netip.Addr) []byte {
+func (c *chunk) render(b []byte, r *Record) []byte {
 	b = append(b[:0], c.bytes...)
 	for _, p := range c.patches {
 		switch p.kind {
 		case patchAS:
-			binary.BigEndian.PutUint32(b[p.at:], as)
+			binary.BigEndian.PutUint32(b[p.at:], r.AS)
 		case patchNextHop4:
-			hop := nextHop4(source)
+			hop := nextHop4(r.Source)
 			copy(b[p.at:], hop[:])
 		case patchNextHop6:
-			hop := source.As16()
+			hop := r.Source.As16()
 			copy(b[p.at:], hop[:])
+		case patchOwn4:
+			a := ownPrefix4(p.number + c.stride*uint32(r.Index))
+			copy(b[p.at:], a[:3])
+		case patchOwn6:
+			a := ownPrefix6(p.number + c.stride*uint32(r.Index))
+			copy(b[p.at:], a[:6])
 		}
 	}
 	return b
@@ -171,26 +296,4 @@ func nextHop4(source netip.Addr) [4]byte {
 	}
 	a := source.As16()
 	return [4]byte{192, 0, 2, a[15]}
-}
-
-// announce sends the table, and the End-of-RIB markers, beside the goroutine
-// that reads: a peer that is slow to take it must still be heard.
-func (s *session) announce(ctx context.Context) {
-	conn, table := s.conn, s.swarm.cfg.Table
-	s.sender.Go(func() {
-		b := buffers.Get().(*[bgp.MaxExtendedMessage]byte)
-		defer buffers.Put(b)
-		if table != nil {
-			for i := range table.chunks {
-				if ctx.Err() != nil {
-					return
-				}
-				if writeTo(conn, table.chunks[i].render(b[:0], s.as, s.source)) != nil {
-					return // the reader learns why
-				}
-			}
-		}
-		end := bgp.AppendEndOfRIB(b[:0], bgp.IPv4Unicast)
-		_ = writeTo(conn, bgp.AppendEndOfRIB(end, bgp.IPv6Unicast))
-	})
 }

@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"testing"
@@ -20,8 +21,8 @@ func TestTableIsPatchedPerSession(t *testing.T) {
 	}
 	source := netip.MustParseAddr("2001:db8::77")
 	var got []netip.Prefix
-	for i := range table.chunks {
-		b := table.chunks[i].render(nil, 65077, source)
+	for _, c := range append(slices.Clone(table.v4.chunks), table.v6.chunks...) {
+		b := c.render(nil, &Record{AS: 65077, Source: source})
 		for len(b) > 0 {
 			m, n, err := bgp.Next(b, bgp.MaxMessage)
 			if err != nil || n == 0 {
@@ -69,4 +70,91 @@ func checkPatched(t *testing.T, m bgp.Message, as uint32, source netip.Addr) []n
 		ps = append(ps, p)
 	}
 	return ps
+}
+
+func TestOwnPrefixesDoNotOverlap(t *testing.T) {
+	const sessions, each = 3, 450
+	table := NewOwnTable(each)
+	seen := map[netip.Prefix]bool{}
+	for index := range sessions {
+		for _, f := range []*tableFamily{&table.v4, &table.v6} {
+			for _, c := range f.chunks {
+				b := c.render(nil, &Record{Index: index, AS: 65001, Source: netip.MustParseAddr("2001:db8::1")})
+				for len(b) > 0 {
+					m, n, err := bgp.Next(b, bgp.MaxMessage)
+					if err != nil || n == 0 {
+						t.Fatal(n, err)
+					}
+					for _, p := range checkPatched(t, m, 65001, netip.MustParseAddr("2001:db8::1")) {
+						if seen[p] {
+							t.Fatalf("%s announced twice", p)
+						}
+						seen[p] = true
+					}
+					b = b[n:]
+				}
+			}
+		}
+	}
+	if len(seen) != 2*sessions*each {
+		t.Errorf("%d prefixes", len(seen))
+	}
+	if table.fits(1_000_000) {
+		t.Error("a million sessions fit")
+	}
+}
+
+// TestChurnTakesBackWhatWasAnnounced compares the withdrawal of each step with
+// its announcement.
+func TestChurnTakesBackWhatWasAnnounced(t *testing.T) {
+	synthetic, err := NewSyntheticTable(3000, 1, bgp.IPv4Unicast, bgp.IPv6Unicast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Record{Index: 2, AS: 65001, Source: netip.MustParseAddr("192.0.2.9")}
+	for name, table := range map[string]*Table{"own": NewOwnTable(500), "synthetic": synthetic, "default": NewDefaultTable()} {
+		for _, f := range []*tableFamily{&table.v4, &table.v6} {
+			for i, s := range f.steps {
+				announced, withdrawn := routesOf(t, s.announce.render(nil, r)), routesOf(t, s.withdraw.render(nil, r))
+				if !slices.Equal(announced.nlri, withdrawn.nlri) || announced.count != s.prefixes {
+					t.Fatalf("%s, step %d: announces %d routes and takes back others", name, i, announced.count)
+				}
+			}
+			if len(f.steps) == 0 {
+				t.Errorf("%s: no steps", name)
+			}
+		}
+	}
+}
+
+// routesOf gives the prefixes of one UPDATE, whether announced or withdrawn.
+func routesOf(t *testing.T, b []byte) routes {
+	t.Helper()
+	m, n, err := bgp.Next(b, bgp.MaxMessage)
+	if err != nil || n != len(b) {
+		t.Fatal(n, err)
+	}
+	u, err := bgp.DecodeUpdate(m.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, w, err := u.Count()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := routes{count: a + w, nlri: append(slices.Clone(u.NLRI), u.Withdrawn...)}
+	if u.Reach != nil {
+		r.nlri = append(r.nlri, u.Reach.NLRI...)
+	}
+	if u.Unreach != nil {
+		r.nlri = append(r.nlri, u.Unreach.NLRI...)
+	}
+	return r
+}
+
+func TestSetWithoutRoomIsRefused(t *testing.T) {
+	set := RouteSet{Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Communities: make([]uint32, 1100)}
+	if _, err := NewTable([]RouteSet{set}); !errors.Is(err, errSetTooLarge) {
+		t.Errorf("error is %v", err)
+	}
 }
