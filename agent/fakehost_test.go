@@ -28,8 +28,10 @@ type machine struct {
 	t      testing.TB
 	dir    string
 	hostID string
-	kernel *ipvs.Fake
-	addrs  *hostnet.FakeDevice
+	kernel ipvs.Kernel
+	addrs  hostnet.Addresses
+	// real replaces the models of what is left by the machine's own.
+	real *Host
 
 	log    []string
 	killAt int // panic at this change, counted from 1; 0: never
@@ -60,7 +62,7 @@ type fakeBird struct {
 
 func newMachine(t testing.TB, dir string) *machine {
 	m := &machine{
-		t: t, dir: dir, hostID: "boot-1", addrs: &hostnet.FakeDevice{}, broken: map[part]error{},
+		t: t, dir: dir, hostID: "boot-1", broken: map[part]error{},
 		sysctls: map[string]string{}, bird: fakeBird{peersUp: true, routes: map[netip.Addr]uint32{}, told: map[netip.Addr]bool{}},
 	}
 	m.boot()
@@ -69,6 +71,9 @@ func newMachine(t testing.TB, dir string) *machine {
 
 // boot empties what a reboot empties. BIRD comes up with the file it had.
 func (m *machine) boot() {
+	if m.real != nil {
+		return // a real machine is not rebooted
+	}
 	m.kernel, m.services = ipvs.NewFake(), map[netip.AddrPort]bool{}
 	m.hook()
 	m.addrs = &hostnet.FakeDevice{}
@@ -77,7 +82,11 @@ func (m *machine) boot() {
 
 // hook logs the changes of the kernel's table, and is a failpoint before each.
 func (m *machine) hook() {
-	m.kernel.SetHook(func(line string, done bool) error {
+	fake, ok := m.kernel.(*ipvs.Fake)
+	if !ok {
+		return
+	}
+	fake.SetHook(func(line string, done bool) error {
 		if done {
 			m.note("ipvs " + line)
 			return nil
@@ -132,10 +141,10 @@ func (m *machine) note(line string) {
 		if _, held := m.bird.routes[vip]; held {
 			return
 		}
-		if !strings.Contains(m.addrs.String(), netip.PrefixFrom(vip, vip.BitLen()).String()) {
+		if !strings.Contains(m.device(), netip.PrefixFrom(vip, vip.BitLen()).String()) {
 			m.t.Errorf("%s: the address is not there", line)
 		}
-		if !strings.Contains(m.kernel.String(), "-a -t "+strings.TrimSuffix(netip.AddrPortFrom(vip, 0).String(), "0")) {
+		if !strings.Contains(m.table(), "-a -t "+strings.TrimSuffix(netip.AddrPortFrom(vip, 0).String(), "0")) {
 			m.t.Errorf("%s: there is no real server", line)
 		}
 	}
@@ -160,20 +169,46 @@ func (m *machine) host() Host {
 	if err != nil {
 		panic(err)
 	}
-	return Host{
+	h := Host{
 		Table: fakeTable{t, m}, Addresses: fakeAddresses{m.addrs, m}, Sysctls: fakeSysctls{m}, ConnSync: fakeSync{m},
 		Netfilter: fakeNetfilter{m}, Speaker: fakeSpeaker{m},
 		Parameters: func(c api.ConnSync) map[string]string {
 			return map[string]string{"net.ipv4.vs.sloppy_tcp": "1", "net.ipv4.vs.sync_refresh_period": c.RefreshPeriod.String()}
 		},
 	}
+	if m.real != nil {
+		h.Sysctls, h.ConnSync, h.Netfilter, h.Parameters = m.real.Sysctls, m.real.ConnSync, m.real.Netfilter, m.real.Parameters
+	}
+	return h
+}
+
+// table renders the kernel's table in its own order.
+func (m *machine) table() string {
+	all, err := m.kernel.Services(context.Background(), func(ipvs.Key) bool { return true })
+	if err != nil {
+		m.t.Error(err)
+	}
+	return ipvs.Text(all)
+}
+
+// device renders the local addresses.
+func (m *machine) device() string {
+	list, err := m.addrs.List(context.Background())
+	if err != nil {
+		m.t.Error(err)
+	}
+	text := hostnet.DeviceName
+	for _, p := range list {
+		text += " " + p.String()
+	}
+	return text + "\n"
 }
 
 // String renders what a host can be asked for.
 func (m *machine) String() string {
 	var b strings.Builder
-	b.WriteString(m.kernel.String())
-	b.WriteString(m.addrs.String())
+	b.WriteString(m.table())
+	b.WriteString(m.device())
 	for _, k := range slices.Sorted(maps.Keys(m.sysctls)) {
 		fmt.Fprintf(&b, "sysctl %s=%s\n", k, m.sysctls[k])
 	}
@@ -216,7 +251,7 @@ func (t fakeTable) Present(ctx context.Context, services []netip.AddrPort) (bool
 }
 
 type fakeAddresses struct {
-	*hostnet.FakeDevice
+	hostnet.Addresses
 	m *machine
 }
 
@@ -225,9 +260,13 @@ func (f fakeAddresses) Set(ctx context.Context, want []netip.Prefix) (bool, erro
 		return false, err
 	}
 	f.m.failpoint()
-	before := len(f.History())
-	changed, err := f.FakeDevice.Set(ctx, want)
-	for _, line := range f.History()[before:] {
+	fake, ok := f.Addresses.(*hostnet.FakeDevice)
+	if !ok {
+		return f.Addresses.Set(ctx, want)
+	}
+	before := len(fake.History())
+	changed, err := fake.Set(ctx, want)
+	for _, line := range fake.History()[before:] {
 		f.m.note("addr " + line)
 	}
 	return changed, err
@@ -235,7 +274,7 @@ func (f fakeAddresses) Set(ctx context.Context, want []netip.Prefix) (bool, erro
 
 func (f fakeAddresses) Remove(ctx context.Context) error {
 	f.m.change("addr remove")
-	return f.FakeDevice.Remove(ctx)
+	return f.Addresses.Remove(ctx)
 }
 
 type fakeSysctls struct{ m *machine }

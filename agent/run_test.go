@@ -179,7 +179,7 @@ func TestRun(t *testing.T) {
 		l.live.mu.Unlock()
 		l.follow(t, "plan", "other.yaml")
 		wait(time.Minute)
-		if !strings.Contains(l.m.kernel.String(), "203.0.113.179:1179") {
+		if !strings.Contains(l.m.table(), "203.0.113.179:1179") {
 			t.Error("the host waited for the store")
 		}
 		l.live.mu.Lock()
@@ -240,7 +240,7 @@ func TestLostApplied(t *testing.T) {
 		if !slices.Contains(l.live.deleted, "edge/"+self) || l.live.told("edge") != nil {
 			t.Errorf("deleted %v", l.live.deleted)
 		}
-		if strings.Contains(l.m.kernel.String(), ":179 -s mh") {
+		if strings.Contains(l.m.table(), ":179 -s mh") {
 			t.Error("the services are still there")
 		}
 	})
