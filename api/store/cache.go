@@ -143,7 +143,8 @@ func (c *cache) save(b *builder, id identity) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	due := b.dirty || time.Since(c.asked) >= identityEvery
-	if !due && !(c.failed && c.pending == nil) {
+	again := c.failed && c.pending == nil
+	if !due && !again {
 		return
 	}
 	b.dirty = false

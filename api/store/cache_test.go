@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -62,6 +63,7 @@ func cachedSite(t *testing.T) (file string, known *api.State, endpoints []string
 
 // A node boots from its cache without etcd, and knows what was decided.
 func TestBootFromCache(t *testing.T) {
+	t.Parallel()
 	file, known, endpoints := cachedSite(t)
 	s := open(t, endpoints, func(c *Config) { c.RequestTimeout = 100 * time.Millisecond })
 	m := s.Mirror(MirrorOptions{CacheFile: file})
@@ -79,7 +81,7 @@ func TestBootFromCache(t *testing.T) {
 	}
 	// It stays so while etcd is away.
 	r := run(t, m)
-	r.await("a reason", func(st *api.State) bool { return st.Stale != errUnread })
+	r.await("a reason", func(st *api.State) bool { return !errors.Is(st.Stale, errUnread) })
 	if st := r.State(); !st.FromCache || st.Synced || st.Plans["edge"] == nil {
 		t.Errorf("state without etcd: %+v", st)
 	}
@@ -87,6 +89,7 @@ func TestBootFromCache(t *testing.T) {
 
 // A cache is used as a whole or not at all, and the log says why not.
 func TestDamagedCacheIsIgnored(t *testing.T) {
+	t.Parallel()
 	file, _, endpoints := cachedSite(t)
 	good, err := os.ReadFile(file)
 	if err != nil {
@@ -122,6 +125,7 @@ func TestDamagedCacheIsIgnored(t *testing.T) {
 
 // A cache that cannot be written harms nothing, and is written when it can be.
 func TestUnwritableCache(t *testing.T) {
+	t.Parallel()
 	_, s := site(t)
 	dir := filepath.Join(t.TempDir(), "missing")
 	m := run(t, s.Mirror(MirrorOptions{CacheFile: filepath.Join(dir, "cache")}))

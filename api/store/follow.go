@@ -167,7 +167,7 @@ func (m *Mirror) broken(r clientv3.WatchResponse, ok bool) error {
 		return m.store.explain("watch", r.Err())
 	case !ok:
 		return errors.New("etcd: the watch ended")
-	case r.Header.ClusterId != m.identity.ClusterID:
+	case r.Header.GetClusterId() != m.identity.ClusterID:
 		return errOther
 	}
 	return nil
@@ -233,7 +233,7 @@ func (m *Mirror) take(r clientv3.WatchResponse) {
 		}
 	}
 	if r.IsProgressNotify() {
-		to = max(to, r.Header.Revision)
+		to = max(to, r.Header.GetRevision())
 	}
 	m.identity.Revision = to
 	if changed {

@@ -26,6 +26,7 @@ func accept(t testing.TB, s *Store) {
 // is written to it, until operators name it. The known state is in memory or
 // comes from the cache.
 func TestRestoredStoreIsHeld(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name    string
 		restore func(t *testing.T, etcd *storetest.Server, backup string, s *Store)
@@ -99,6 +100,7 @@ func TestRestoredStoreIsHeld(t *testing.T) {
 
 // The store is replaced while a mirror runs.
 func TestRestoredStoreWhileRunning(t *testing.T) {
+	t.Parallel()
 	etcd, s := site(t)
 	update(t, s, func(tx *Tx) { tx.Put(realServer(1)) })
 	m := run(t, s.Mirror(MirrorOptions{}))
@@ -122,6 +124,7 @@ func TestRestoredStoreWhileRunning(t *testing.T) {
 
 // An acceptance that came out of the backup is none.
 func TestOldAcceptanceDoesNotCount(t *testing.T) {
+	t.Parallel()
 	etcd, s := site(t)
 	accept(t, s)
 	etcd.Stop()
@@ -140,6 +143,7 @@ func TestOldAcceptanceDoesNotCount(t *testing.T) {
 
 // The same store, back after a restart, is believed at once.
 func TestSameStoreIsNotHeld(t *testing.T) {
+	t.Parallel()
 	etcd, s := site(t)
 	m := run(t, s.Mirror(MirrorOptions{CacheFile: filepath.Join(t.TempDir(), "cache")}))
 	for n := range 5 {
@@ -154,6 +158,7 @@ func TestSameStoreIsNotHeld(t *testing.T) {
 }
 
 func TestContradicts(t *testing.T) {
+	t.Parallel()
 	all := func(string) bool { return true }
 	known := map[string]mark{"a": {Create: 2, Mod: 8, Version: 4}}
 	for _, c := range []struct {

@@ -29,6 +29,9 @@ func (s *Store) Register(ctx context.Context, live api.Live, ttl time.Duration) 
 	if key == "" {
 		return fmt.Errorf("node %q: role %q has no place in the store", live.Name, live.Role)
 	}
+	if err := api.CheckName(live.Name); err != nil {
+		return fmt.Errorf("key %s: %w: %w", key, errName, err)
+	}
 	again := newRetry()
 	failing := false
 	for ctx.Err() == nil {
@@ -45,7 +48,7 @@ func (s *Store) Register(ctx context.Context, live api.Live, ttl time.Duration) 
 		if errors.Is(err, errTaken) {
 			return fmt.Errorf("node %s: %w: %w", live.Name, ErrConflict, err)
 		}
-		if errors.Is(err, ErrTooLarge) || errors.Is(err, errName) {
+		if errors.Is(err, ErrTooLarge) {
 			return err // trying again would not help
 		}
 		if !failing {

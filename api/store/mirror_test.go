@@ -12,6 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/peerage/peerage/api"
 )
@@ -19,6 +22,7 @@ import (
 // Every kind of key is listed by a new mirror and watched by a running one,
 // with the same result.
 func TestMirrorListsAndWatches(t *testing.T) {
+	t.Parallel()
 	_, s := site(t)
 	watching := run(t, s.Mirror(MirrorOptions{}))
 	empty := watching.awaitCurrent()
@@ -66,6 +70,7 @@ func TestMirrorListsAndWatches(t *testing.T) {
 
 // A list longer than a page is read at one revision.
 func TestMirrorListsInPages(t *testing.T) {
+	t.Parallel()
 	_, s := site(t)
 	const many = 2*pageSize + 7
 	for from := 0; from < many; from += pageSize {
@@ -90,6 +95,7 @@ func TestMirrorListsInPages(t *testing.T) {
 // While etcd is away the state stays and says since when; afterwards the watch
 // goes on from its revision, without another list.
 func TestMirrorResumesAfterRestart(t *testing.T) {
+	t.Parallel()
 	etcd, s := site(t)
 	update(t, s, func(tx *Tx) { tx.Put(realServer(1)) })
 	metrics := NewMetrics(prometheus.NewRegistry())
@@ -126,6 +132,7 @@ func TestMirrorResumesAfterRestart(t *testing.T) {
 // A mirror that was away while its revision was compacted lists again, and
 // misses neither changes nor deletions.
 func TestMirrorSurvivesCompaction(t *testing.T) {
+	t.Parallel()
 	_, s := site(t)
 	update(t, s, func(tx *Tx) { tx.Put(realServer(1)); tx.Put(realServer(2)) })
 	metrics := NewMetrics(prometheus.NewRegistry())
@@ -152,6 +159,7 @@ func TestMirrorSurvivesCompaction(t *testing.T) {
 // A watch that catches up over many revisions is not taken for current before
 // it is, and loses nothing.
 func TestMirrorCatchesUp(t *testing.T) {
+	t.Parallel()
 	_, s := site(t)
 	update(t, s, func(tx *Tx) { tx.Put(realServer(1)) })
 	m := open(t, s.cfg.Endpoints).Mirror(MirrorOptions{})
@@ -173,8 +181,40 @@ func TestMirrorCatchesUp(t *testing.T) {
 	}
 }
 
+// While a watch catches up, the header of an answer is ahead of the changes in
+// it: the position from which the watch is resumed must not be.
+func TestMirrorPosition(t *testing.T) {
+	t.Parallel()
+	m := open(t, []string{"http://127.0.0.1:1"}).Mirror(MirrorOptions{})
+	m.identity = identity{ClusterID: 1, Revision: 40}
+	answer := func(header int64, changes ...int64) clientv3.WatchResponse {
+		r := clientv3.WatchResponse{Header: &pb.ResponseHeader{ClusterId: 1, Revision: header}}
+		for _, mod := range changes {
+			r.Events = append(r.Events, &clientv3.Event{Kv: &mvccpb.KeyValue{Key: []byte(pathKeys + "lb-1"), Value: []byte("{}"), ModRevision: mod, CreateRevision: 1}})
+		}
+		return r
+	}
+	for _, c := range []struct {
+		name string
+		r    clientv3.WatchResponse
+		want int64
+	}{
+		{"behind its header", answer(1000, 41, 50), 50},
+		{"handed over before", answer(1000, 50), 50},
+		{"at its header", answer(60, 60), 60},
+		{"progress", answer(70), 70},
+		{"late progress", answer(65), 70},
+	} {
+		m.take(c.r)
+		if m.identity.Revision != c.want {
+			t.Errorf("%s: at revision %d, want %d", c.name, m.identity.Revision, c.want)
+		}
+	}
+}
+
 // What cannot be decoded leaves the last good value, and is named.
 func TestMirrorKeepsLastGood(t *testing.T) {
+	t.Parallel()
 	_, s := site(t)
 	leader := lead(t, s, "ctl-1")
 	if err := leader.PutPlan(t.Context(), plan("edge", 3)); err != nil {
@@ -232,6 +272,7 @@ func TestMirrorKeepsLastGood(t *testing.T) {
 
 // Keys that a newer version added are no concern of this one.
 func TestMirrorIgnoresWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
 	_, s := site(t)
 	m := run(t, s.Mirror(MirrorOptions{}))
 	m.awaitCurrent()
@@ -246,6 +287,7 @@ func TestMirrorIgnoresWhatItDoesNotKnow(t *testing.T) {
 // States are never changed after they were handed out, and any number of
 // changes make one signal.
 func TestMirrorStatesAreImmutable(t *testing.T) {
+	t.Parallel()
 	_, s := site(t)
 	m := run(t, s.Mirror(MirrorOptions{}))
 	m.awaitCurrent()
@@ -268,6 +310,7 @@ func TestMirrorStatesAreImmutable(t *testing.T) {
 }
 
 func TestMirrorWithoutEtcd(t *testing.T) {
+	t.Parallel()
 	s := open(t, []string{"http://127.0.0.1:1"}, func(c *Config) { c.RequestTimeout = 100 * time.Millisecond })
 	m := run(t, s.Mirror(MirrorOptions{}))
 	if st := m.State(); st.Synced || st.Stale == nil || st.Settings == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -25,7 +26,7 @@ const updateAttempts = 16
 //
 // It returns the store's revision after the commit.
 func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) (revision int64, err error) {
-	again := newRetry()
+	again := &retry{first: 10 * time.Millisecond, most: 250 * time.Millisecond}
 	for range updateAttempts {
 		revision, err := s.tryUpdate(ctx, fn)
 		if !errors.Is(err, errOvertaken) {

@@ -5,6 +5,8 @@ package embed
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
@@ -18,6 +20,7 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 	"google.golang.org/grpc"
 
+	"github.com/peerage/peerage/api/node"
 	"github.com/peerage/peerage/api/store/internal/zaplog"
 )
 
@@ -31,6 +34,8 @@ const (
 	// maxTxnOps lets one apply write a whole site.
 	maxTxnOps       = 4096
 	maxRequestBytes = 4 << 20
+	// defragMegabytes of free pages are worth a slower start.
+	defragMegabytes = 256
 	// startTimeout covers the replay of a large log on a slow disk.
 	startTimeout = time.Minute
 	// drainTimeout is how long Close lets requests end by themselves. Watches
@@ -62,6 +67,8 @@ type Config struct {
 type Server struct {
 	etcd   *embed.Etcd
 	scheme string
+	lock   *node.Lock
+	close  func() error // once
 
 	mu   sync.Mutex
 	grpc []*grpc.Server // to end watches at Close
@@ -70,18 +77,27 @@ type Server struct {
 // Start runs a server and waits until it serves. The data in Dir is durable:
 // what a client was told to be written survives a crash.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("embedded etcd: %w", context.Cause(ctx))
+	}
 	c, err := cfg.etcd()
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{scheme: c.ListenClientUrls[0].Scheme}
+	// etcd itself would wait for ever for another that uses the directory.
+	lock, err := node.LockDir(cfg.Dir, "etcd")
+	if err != nil {
+		return nil, fmt.Errorf("embedded etcd: %w", err)
+	}
+	s := &Server{scheme: c.ListenClientUrls[0].Scheme, lock: lock}
+	s.close = sync.OnceValue(s.stop)
 	c.ServiceRegister = func(g *grpc.Server) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.grpc = append(s.grpc, g)
 	}
 	if s.etcd, err = embed.StartEtcd(c); err != nil {
-		return nil, fmt.Errorf("embedded etcd in %s on %s: %w", cfg.Dir, cfg.ListenClient, err)
+		return nil, errors.Join(fmt.Errorf("embedded etcd in %s on %s: %w", cfg.Dir, cfg.ListenClient, err), lock.Close())
 	}
 	timeout := time.NewTimer(startTimeout)
 	defer timeout.Stop()
@@ -109,8 +125,8 @@ func (cfg Config) etcd() (*embed.Config, error) {
 	if (listen.Scheme == "https") != (cfg.CertFile != "") {
 		return nil, fmt.Errorf("embedded etcd: %s and its certificate do not fit; give a certificate and key for https, and none for http", cfg.ListenClient)
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("embedded etcd: %w", err)
+	if err := cfg.checkTLS(); err != nil {
+		return nil, err
 	}
 	c := embed.NewConfig()
 	c.Dir = cfg.Dir
@@ -135,6 +151,8 @@ func (cfg Config) etcd() (*embed.Config, error) {
 	c.QuotaBackendBytes = quotaBytes
 	c.MaxTxnOps, c.MaxRequestBytes = maxTxnOps, maxRequestBytes
 	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModeRevision, keepRevisions
+	// Compaction frees pages for new data; the file itself shrinks at a start.
+	c.BootstrapDefragThresholdMegabytes = defragMegabytes
 	c.EnableGRPCGateway = false
 	c.UnsafeNoFsync = cfg.NoFsync
 	if cfg.Tick > 0 {
@@ -152,6 +170,28 @@ func (cfg Config) etcd() (*embed.Config, error) {
 	return c, nil
 }
 
+// checkTLS reads the files before etcd does, which tells of what is wrong with
+// them only when it serves already.
+func (cfg Config) checkTLS() error {
+	if cfg.CertFile == "" {
+		return nil
+	}
+	if _, err := tls.LoadX509KeyPair(cfg.CertFile, cfg.KeyFile); err != nil {
+		return fmt.Errorf("embedded etcd: certificate %s with key %s: %w", cfg.CertFile, cfg.KeyFile, err)
+	}
+	if cfg.ClientCAFile == "" {
+		return nil
+	}
+	ca, err := os.ReadFile(cfg.ClientCAFile)
+	if err != nil {
+		return fmt.Errorf("embedded etcd: client CA: %w", err)
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(ca) {
+		return fmt.Errorf("embedded etcd: client CA: %s holds no certificate in PEM", cfg.ClientCAFile)
+	}
+	return nil
+}
+
 // Endpoints are the URLs for clients, with the real port.
 func (s *Server) Endpoints() []string {
 	var urls []string
@@ -165,8 +205,10 @@ func (s *Server) Endpoints() []string {
 func (s *Server) Done() <-chan error { return s.etcd.Err() }
 
 // Close ends the server within seconds. Clients' watches are cut: they resume
-// elsewhere, or when the server is back.
-func (s *Server) Close() error {
+// elsewhere, or when the server is back. It may be called again.
+func (s *Server) Close() error { return s.close() }
+
+func (s *Server) stop() error {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
@@ -176,17 +218,21 @@ func (s *Server) Close() error {
 	defer timer.Stop()
 	select {
 	case <-closed:
-		return nil
 	case <-timer.C:
+		s.cut()
+		<-closed
 	}
+	return s.lock.Close()
+}
+
+// cut ends the requests that have not ended by themselves.
+func (s *Server) cut() {
 	s.mu.Lock()
 	servers := s.grpc
 	s.mu.Unlock()
 	for _, g := range servers {
 		g.Stop()
 	}
-	<-closed
-	return nil
 }
 
 // HasData tells whether a directory holds a store already.
