@@ -10,6 +10,8 @@
 // are serialised by Update, and a plan is written by the elected leader in a
 // transaction on its leader key.
 //
-// Every request has a deadline. No function starts a goroutine that outlives
-// it, but Open, whose client ends with Close.
+// Every request has a deadline, every retry waits longer than the one before up
+// to a bound, with jitter. What runs on has an owner that ends it: the client
+// ends with Close, the renewal of a leader's lease with Resign or the lease.
+// Watches wait for etcd until their context ends.
 package store
