@@ -17,9 +17,9 @@ func (t Topology) Site() string {
 		fmt.Fprintf(&b, spec, args...)
 	}
 	object("Settings", "site", `  leaseTTL: %s
-  observeInterval: 1s
+  observeInterval: %s
   connSync: {id: 7, refreshPeriod: %s, warmup: %s}
-`, t.Timers.LeaseTTL, t.Timers.Refresh, t.Timers.Warmup)
+`, t.Timers.LeaseTTL, t.Timers.Observe, t.Timers.Refresh, t.Timers.Warmup)
 
 	r := t.RouterNode()
 	for _, n := range t.LBNodes() {

@@ -57,6 +57,9 @@ type Timers struct {
 	Warmup time.Duration `yaml:"warmup"`
 	// Probe is the interval of the health checks.
 	Probe time.Duration `yaml:"probe"`
+	// Observe is how often nodes write numbers that changed; changes of state
+	// are written at once.
+	Observe time.Duration `yaml:"observe"`
 }
 
 // DefaultTopology is what a description leaves out.
@@ -72,10 +75,11 @@ func DefaultTopology() Topology {
 		Timers: Timers{
 			BFD:      200 * time.Millisecond,
 			Hold:     9 * time.Second,
-			LeaseTTL: 5 * time.Second,
+			LeaseTTL: 8 * time.Second,
 			Refresh:  5 * time.Second,
 			Warmup:   15 * time.Second,
-			Probe:    time.Second,
+			Probe:    2 * time.Second,
+			Observe:  5 * time.Second,
 		},
 	}
 }
