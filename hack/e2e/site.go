@@ -63,6 +63,16 @@ func (s *Site) Rest(ctx context.Context) error {
 	})
 }
 
+// Home lets every customer connect anew on a site at rest, so that each is on
+// the server that its address maps to. While a site comes up, or after a server
+// was out, some are elsewhere: a session stays where it is.
+func (s *Site) Home(ctx context.Context) error {
+	if err := (&Story{Site: s}).reset(ctx, "all"); err != nil {
+		return err
+	}
+	return s.Rest(ctx)
+}
+
 func (r *Story) allServing(ctx context.Context) error {
 	for _, n := range r.Lab.Topology.RealServerNodes() {
 		if err := r.weight(ctx, []string{n.Name, "1"}); err != nil {

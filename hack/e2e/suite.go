@@ -109,6 +109,9 @@ func (s *suite) one(ctx context.Context, scenario *Scenario) error {
 	if err := s.site.Rest(ctx); err != nil {
 		return fmt.Errorf("the site does not come to rest: %w", err)
 	}
+	if err := s.site.Home(ctx); err != nil {
+		return fmt.Errorf("the customers do not come home: %w", err)
+	}
 	if s.verbose {
 		s.print("at rest; %s: %s", scenario.Name, scenario.About)
 	}
