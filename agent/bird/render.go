@@ -82,11 +82,9 @@ func Render(c Config, secret SecretFunc) (Rendered, error) {
 			return Rendered{}, err
 		}
 	}
-	r.Revision = revision(b.String())
-	r.Text = fmt.Appendf(nil, "# Written by peerage-agent; changes are overwritten.\n"+
-		"# BIRD runs this file when `birdc eval %[1]s` answers %[2]d.\ndefine %[1]s = %[2]d;\n%[3]s",
-		revisionSymbol, r.Revision, b.String())
-	return r, nil
+	stamped := stamp(b.String())
+	stamped.Secrets = r.Secrets
+	return stamped, nil
 }
 
 // revision is a positive int of BIRD's that stands for the text.
@@ -116,7 +114,7 @@ func renderRoutes(b *strings.Builder, routes map[netip.Addr]uint32) {
 		fmt.Fprintf(b, "\nprotocol static %s {\n  %s { table %s; };\n", f.proto, f.family, f.table)
 		for _, vip := range vips {
 			if vip.Is4() == f.is4 {
-				fmt.Fprintf(b, "  route %s/%d blackhole { %s = %d; };\n", vip, vip.BitLen(), medAttribute, routes[vip])
+				fmt.Fprintf(b, routeLine+"%s/%d blackhole { %s = %d; };\n", vip, vip.BitLen(), medAttribute, routes[vip])
 			}
 		}
 		b.WriteString("}\n")

@@ -92,13 +92,13 @@ func New(o Options) *Speaker {
 // BIRD need not be believed.
 func (s *Speaker) Set(ctx context.Context, want Config) (State, error) {
 	r, err := Render(want, s.o.Secret)
-	if err != nil {
-		state, _ := s.Read(ctx)
-		return state, err
+	var written bool
+	if err == nil {
+		written, err = s.place(ctx, r)
 	}
-	written, err := s.place(ctx, r)
 	if err != nil {
 		s.o.Failed()
+		err = errors.Join(err, s.withdrawOnly(ctx, want))
 		state, _ := s.Read(ctx)
 		return state, err
 	}

@@ -172,6 +172,55 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestWithdrawWhatever: a withdrawal does not wait for a configuration that
+// cannot be had.
+func TestWithdrawWhatever(t *testing.T) {
+	r := newRig(t)
+	r.set(t, map[netip.Addr]uint32{vip4: 100, vip6: 100})
+	missing := config(map[netip.Addr]uint32{vip6: 200})
+	missing.Fabric.Peers[0].MD5Secret = "lost"
+	st, err := r.Set(t.Context(), missing)
+	if err == nil || !strings.Contains(err.Error(), "no such secret") {
+		t.Errorf("error %v", err)
+	}
+	if diff := cmp.Diff(map[netip.Addr]uint32{vip6: 100}, st.Routes, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+		t.Errorf("routes (-want +got):\n%s", diff)
+	}
+	refused := config(nil)
+	refused.Fabric.Peers = append(refused.Fabric.Peers, refused.Fabric.Peers[0])
+	st, err = r.Set(t.Context(), refused)
+	if !errors.Is(err, ErrRefused) || len(st.Routes) != 0 {
+		t.Errorf("error %v, routes %v", err, st.Routes)
+	}
+	if n := r.control.configured; n != 3 {
+		t.Errorf("configured %d times", n)
+	}
+	r.set(t, map[netip.Addr]uint32{vip4: 100})
+}
+
+func TestPrune(t *testing.T) {
+	c := config(map[netip.Addr]uint32{vip4: 100, vip6: 7})
+	all, err := Render(c, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Routes = map[netip.Addr]uint32{vip6: 7}
+	want, err := Render(c, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, changed := prune(string(all.Text), map[netip.Addr]uint32{vip6: 999})
+	if diff := cmp.Diff(string(want.Text), string(got.Text)); diff != "" || !changed || got.Revision != want.Revision {
+		t.Errorf("changed %t, revision %d (-want +got):\n%s", changed, got.Revision, diff)
+	}
+	if _, changed := prune(string(got.Text), c.Routes); changed {
+		t.Error("pruned twice")
+	}
+	if _, changed := prune("protocol device {}\n", nil); changed {
+		t.Error("a file that is not ours was pruned")
+	}
+}
+
 // TestSaidOK is a BIRD that says OK and does not do it.
 func TestSaidOK(t *testing.T) {
 	r := newRig(t)
