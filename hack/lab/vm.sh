@@ -83,10 +83,15 @@ case $accel in
   kvm) accel=(-accel kvm -cpu host) ;;
   *) echo "vm.sh: LAB_ACCEL=$accel: want tcg or kvm" >&2; exit 2 ;;
 esac
+# The guest's TSC is this machine's. Measured while the machine is busy, its
+# frequency can come out wrong by far, and the guest's clock with it (10× has been
+# seen). In a virtual machine /proc/cpuinfo tells it exactly.
+tsc=
+if grep -qw hypervisor /proc/cpuinfo; then tsc="tsc_early_khz=$(awk -F': *' '/^cpu MHz/{printf "%.0f", $2 * 1000; exit}' /proc/cpuinfo)"; fi
 qemu=(qemu-system-x86_64 "${accel[@]}" -M q35 -smp "${LAB_CPUS:-2}" -m "${LAB_MEMORY:-4096}"
   -nodefaults -no-user-config -display none -no-reboot -nic none
   -kernel "$cache/vmlinux" -initrd "$cache/initrd"
-  -append "console=ttyS0 quiet mitigations=off nokaslr no_timer_check tsc=reliable random.trust_cpu=on panic=-1 audit=0 lab.cache=$cache lab.out=$LAB_OUT lab.control=$control lab.stage2=$here/guest/stage2.sh"
+  -append "console=ttyS0 quiet mitigations=off nokaslr no_timer_check tsc=reliable $tsc random.trust_cpu=on panic=-1 audit=0 lab.cache=$cache lab.out=$LAB_OUT lab.control=$control lab.stage2=$here/guest/stage2.sh"
   -chardev stdio,id=console,signal=off -serial chardev:console
   -device isa-debug-exit,iobase=0x501,iosize=0x02
   -fsdev local,id=host,path=/,security_model=none,readonly=on,multidevs=remap -device virtio-9p-pci,fsdev=host,mount_tag=host
