@@ -22,7 +22,7 @@ type bird struct {
 }
 
 // startBIRD runs a passive BIRD on a free port of 127.0.0.1 that takes any
-// customer in 127/8.
+// customer in 127.1/16.
 func startBIRD(t *testing.T, options string) *bird {
 	t.Helper()
 	if _, err := exec.LookPath("bird"); err != nil {
@@ -33,7 +33,7 @@ func startBIRD(t *testing.T, options string) *bird {
 	conf := fmt.Sprintf(`log "%s/log" all; router id 10.0.0.1;
 protocol device {}
 protocol bgp customers {
-  local 127.0.0.1 port %d as 65000; neighbor range 127.0.0.0/8 external; multihop; passive; strict bind;
+  local 127.0.0.1 port %d as 65000; neighbor range 127.1.0.0/16 external; multihop; passive; strict bind;
   dynamic name "c"; hold time 9; %s
   ipv4 { import all; export none; }; ipv6 { import all; export none; };
 }
@@ -49,7 +49,7 @@ protocol bgp customers {
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	target := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
 	await(t, "BIRD listens", func() bool {
-		c, err := net.Dial("tcp", target.String())
+		c, err := net.DialTimeout("tcp", target.String(), time.Second)
 		if err != nil {
 			return false
 		}

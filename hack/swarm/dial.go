@@ -70,9 +70,11 @@ func setMD5(fd int, peer netip.Addr, key string) error {
 func dialError(err error, source netip.Addr) error {
 	switch {
 	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return &setupError{fmt.Errorf("source %s is not local: add its prefix with `ip route add local PREFIX dev lo`: %w", source, err)}
+		return &setupError{fmt.Errorf("source %s is not local any more: %w", source, err)}
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return &setupError{fmt.Errorf("source %s: not permitted; run as root or with CAP_NET_ADMIN: %w", source, err)}
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		return &setupError{fmt.Errorf("source %s: no more open files; raise the limit with `ulimit -n`: %w", source, err)}
 	}
 	return err
 }

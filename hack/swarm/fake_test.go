@@ -23,8 +23,8 @@ type speaker struct {
 // peer is the speaker's end of one connection.
 type peer struct {
 	net.Conn
-	t    *testing.T
-	buf  []byte
+	t   *testing.T
+	buf []byte
 
 	mu   sync.Mutex
 	open *bgp.Open

@@ -58,8 +58,9 @@ func (h *Histogram) WriteText(w io.Writer) error {
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "up to\toutages\t\t")
 	for i, n := range h.Counts {
-		fmt.Fprintf(t, "≤ %s\t%d\t\t%s\n", h.label(i), n, bar(n, h.Total))
+		fmt.Fprintf(t, "%s\t%d\t\t%s\n", h.label(i), n, bar(n, h.Total))
 	}
 	return t.Flush()
 }

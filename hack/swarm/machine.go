@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/peerage/peerage/realserver/bgp"
@@ -172,12 +173,8 @@ func (s *session) open(l *link, body []byte) error {
 }
 
 func (l *link) negotiate(ours, theirs []bgp.Family) {
-	for _, a := range ours {
-		for _, b := range theirs {
-			l.v4 = l.v4 || a == b && a == bgp.IPv4Unicast
-			l.v6 = l.v6 || a == b && a == bgp.IPv6Unicast
-		}
-	}
+	both := func(f bgp.Family) bool { return slices.Contains(ours, f) && slices.Contains(theirs, f) }
+	l.v4, l.v6 = both(bgp.IPv4Unicast), both(bgp.IPv6Unicast)
 }
 
 // count counts the routes of an UPDATE without building them.

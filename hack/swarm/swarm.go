@@ -14,6 +14,7 @@ import (
 // Swarm is a running set of sessions.
 type Swarm struct {
 	cfg       Config
+	sources   *Sources
 	offer4    []bgp.Capability // of sessions with an IPv4 source
 	offer6    []bgp.Capability
 	keepalive []byte
@@ -36,7 +37,7 @@ func New(cfg Config) (*Swarm, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Swarm{cfg: cfg, keepalive: bgp.AppendKeepalive(nil), pace: newPace(cfg.Rate, cfg.InFlight)}
+	s := &Swarm{cfg: cfg, sources: sources, keepalive: bgp.AppendKeepalive(nil), pace: newPace(cfg.Rate, cfg.InFlight)}
 	for i := range cfg.Sessions {
 		source := sources.At(i)
 		targets := cfg.targets(source)
@@ -56,6 +57,9 @@ func New(cfg Config) (*Swarm, error) {
 // returns early with an error that retrying cannot mend, such as sources that
 // are not local. Run is called once.
 func (s *Swarm) Run(ctx context.Context) error {
+	if err := s.sources.checkLocal(len(s.sessions)); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s.mu.Lock()
