@@ -258,6 +258,7 @@ func TestNothingIsTakenAwayOnBadNews(t *testing.T) {
 		"store is held":        empty(func(st *api.State) { st.Held = errors.New("restored") }),
 		"store was never read": empty(func(st *api.State) { st.Synced = false }),
 		"only a cache":         empty(func(st *api.State) { st.Synced, st.FromCache = false, true }),
+		"the plan is empty":    site(2),
 	}
 	for name, bad := range tests {
 		t.Run(name, func(t *testing.T) {

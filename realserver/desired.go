@@ -28,6 +28,9 @@ func desire(name string, st *api.State) (*desired, error) {
 		return nil, errNoInformation
 	}
 	d := &desired{generations: map[string]int64{}, checks: map[string]api.HealthCheck{}}
+	if rs := st.RealServers[name]; rs != nil {
+		d.speaker.Own = slices.Clone(rs.Spec.Addresses)
+	}
 	probes := map[netip.Addr]bool{}
 	for pool, p := range st.Plans {
 		i := slices.IndexFunc(p.Destinations, func(d api.Destination) bool { return d.Server == name })
@@ -72,7 +75,7 @@ func routerID(own []netip.Addr) netip.Addr {
 		}
 	}
 	if len(own) == 0 {
-		return netip.Addr{}
+		return netip.AddrFrom4([4]byte{0, 0, 0, 1}) // a server that nobody knows any more
 	}
 	b := own[0].As16()
 	return netip.AddrFrom4([4]byte(b[12:]))
@@ -100,6 +103,12 @@ func mayRemove(st *api.State) error {
 		return fmt.Errorf("the store does not answer: %w", st.Stale)
 	case !st.Synced || st.FromCache:
 		return errNoInformation
+	}
+	for pool, p := range st.Plans {
+		// A leader never writes such a plan; somebody else did.
+		if len(p.Destinations) == 0 {
+			return fmt.Errorf("the plan of pool %s names no server at all: it is not believed", pool)
+		}
 	}
 	return nil
 }
