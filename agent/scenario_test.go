@@ -349,7 +349,7 @@ func (s *scenario) killed(n int) (died bool) {
 
 func (s *scenario) withdraw(section string) error {
 	var out strings.Builder
-	err := Withdraw(context.Background(), Config{Name: self, Host: s.m.host(), StateDir: s.m.dir}, &out)
+	err := Withdraw(context.Background(), Config{Name: self, Host: s.m.host(), StateDir: s.m.dir, Grace: time.Second}, &out)
 	if err != nil {
 		fmt.Fprintf(&out, "error: %v\n", err)
 	}
