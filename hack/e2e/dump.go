@@ -56,6 +56,9 @@ func (s *Site) Dump(ctx context.Context, w io.Writer, dir string) {
 				state = fmt.Sprint("process ", pid)
 			}
 			text, err := os.ReadFile(n.File(p.Name + ".log"))
+			if os.IsNotExist(err) {
+				err = nil // it logs where its owner wants
+			}
 			section(fmt.Sprintf("%s/%s (%s)", n.Name, p.Name, state), lastLines(text), err)
 		}
 	}

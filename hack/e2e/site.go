@@ -53,7 +53,7 @@ const restTimeout = 90 * time.Second
 
 // Rest waits until a site is as it should be when nobody does anything to it.
 func (s *Site) Rest(ctx context.Context) error {
-	r := &Story{Site: s}
+	r := s.Begin(nil)
 	var lbs []string
 	for _, n := range s.Lab.Topology.LBNodes() {
 		lbs = append(lbs, n.Name)
@@ -67,7 +67,7 @@ func (s *Site) Rest(ctx context.Context) error {
 // the server that its address maps to. While a site comes up, or after a server
 // was out, some are elsewhere: a session stays where it is.
 func (s *Site) Home(ctx context.Context) error {
-	if err := (&Story{Site: s}).reset(ctx, "all"); err != nil {
+	if err := s.Begin(nil).reset(ctx, "all"); err != nil {
 		return err
 	}
 	return s.Rest(ctx)
@@ -140,19 +140,24 @@ func (s *Site) poolAll(ctx context.Context) error {
 	return nil
 }
 
-// etcdPut writes a key behind the API's back, through etcd's JSON gateway.
-func (r *Story) etcdPut(ctx context.Context, _ Step, args []string) error {
-	if args[0] != "put" {
-		return fmt.Errorf("etcd %s is not known; want put", args[0])
+// etcd writes or deletes a key behind the API's back, through etcd's JSON
+// gateway.
+func (r *Story) etcd(ctx context.Context, _ Step, args []string) error {
+	in := map[string]string{"key": base64.StdEncoding.EncodeToString([]byte(args[1]))}
+	call := "put"
+	switch {
+	case args[0] == "put" && len(args) == 3:
+		in["value"] = base64.StdEncoding.EncodeToString(bytes.TrimSpace([]byte(r.scenario.Files[args[2]])))
+	case args[0] == "del" && len(args) == 2:
+		call = "deleterange"
+	default:
+		return errors.New("want: put KEY FILE | del KEY")
 	}
-	body, err := json.Marshal(map[string]string{
-		"key":   base64.StdEncoding.EncodeToString([]byte(args[1])),
-		"value": base64.StdEncoding.EncodeToString(bytes.TrimSpace([]byte(r.scenario.Files[args[2]]))),
-	})
+	body, err := json.Marshal(in)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.Lab.Topology.EtcdEndpoint()+"/v3/kv/put", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.Lab.Topology.EtcdEndpoint()+"/v3/kv/"+call, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func verbs(r *Story) map[string]verb {
 		"freeze": sig(unix.SIGSTOP),
 		"thaw":   sig(unix.SIGCONT),
 		"reset":  on("CUSTOMER...|all|moved:NAME|on:SERVER@NAME", r.reset),
-		"etcd":   {usage: "put KEY FILE", least: 3, most: 3, file: func(args []string) string { return args[2] }, do: r.etcdPut},
+		"etcd":   {usage: "put KEY FILE | del KEY", least: 2, most: 3, file: etcdFile, do: r.etcd},
 		"restart": on("NODE/PROGRAM...", func(ctx context.Context, name string) error {
 			return errors.Join(r.Lab.Signal(ctx, name, unix.SIGTERM), r.Lab.Start(ctx, name))
 		}),
@@ -81,6 +81,14 @@ func verbs(r *Story) map[string]verb {
 		"printed":     expect("REGEXP", 1, 1, r.printedIs),
 		"leader":      expect("NAME | not NAME", 1, 2, r.leader),
 	}
+}
+
+// etcdFile is the file of `etcd put KEY FILE`.
+func etcdFile(args []string) string {
+	if len(args) == 3 {
+		return args[2]
+	}
+	return ""
 }
 
 // goldenFile is the file of `tables golden FILE`.

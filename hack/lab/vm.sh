@@ -72,7 +72,7 @@ fi
 # Two emulated guests on one machine starve each other: BFD and health checks
 # time out, and the results say nothing. So they take turns.
 if [ -z "${LAB_PARALLEL:-}" ]; then
-  exec 9>"$cache/lock"
+  exec 9>"$cache/turn"
   flock -n 9 || { echo "vm.sh: another guest of this repository runs; waiting for it (LAB_PARALLEL=1 does not)" >&2; flock 9; }
 fi
 "$here/guest/build.sh" "$cache"
