@@ -105,8 +105,9 @@ func (s *Swarm) churn(ctx context.Context) {
 	if s.cfg.Churn == 0 {
 		return
 	}
+	const churnTick = 10 * time.Millisecond
 	const patience = 256 // sessions that are down or busy, in one tick
-	ticker := time.NewTicker(paceTick)
+	ticker := time.NewTicker(churnTick)
 	defer ticker.Stop()
 	owed, last, turn := 0.0, time.Now(), 0
 	for {

@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -84,6 +85,7 @@ func (s *session) tick(ctx context.Context, l *link) error {
 		return err
 	}
 	now := s.swarm.since()
+	s.swarm.pace.lag.note(time.Duration(now - l.due()))
 	if l.state != Established && now < l.openBy || l.state == Established && now < l.heard+Seconds(l.hold) {
 		if l.state == Established && now >= l.said+Seconds(l.hold/3) {
 			return s.keepalive(l)
@@ -133,6 +135,7 @@ func (s *session) handle(l *link, m bgp.Message) error {
 		if err != nil {
 			return err
 		}
+		n.Data = bytes.Clone(n.Data) // the buffer goes back
 		return notified{n}
 	case m.Type == bgp.TypeOpen && l.opened:
 		return bgp.Errorf(bgp.CodeFSM, 0, nil, "second OPEN")

@@ -7,14 +7,17 @@ import (
 	"time"
 )
 
-// pace says when a session may connect.
+// pace says when a session may connect. It has no clock of its own: each
+// session that asks gets a moment, and waits for it.
 type pace struct {
-	rate    int
-	permits chan struct{} // one a connection to open; filled by run
-	ramp    chan struct{} // a place for each session in flight; nil: no bound
+	interval time.Duration // between two connections
+	ramp     chan struct{} // a place for each session in flight; nil: no bound
 
-	heldBack peak // how long a reconnection waited for a permit
-	lag      peak // how late the clock of run was: how busy this machine is
+	heldBack peak // how long a reconnection waited for its turn
+	lag      peak // how late a timer was: how busy this machine is
+
+	mu   sync.Mutex
+	next time.Time // the moment that is free
 }
 
 // peak is the largest duration noted since it was last taken.
@@ -33,46 +36,26 @@ func (p *peak) get() Seconds  { return Seconds(p.ns.Load()) }
 func (p *peak) take() Seconds { return Seconds(p.ns.Swap(0)) }
 
 func newPace(rate, inFlight int) *pace {
-	p := &pace{rate: rate, permits: make(chan struct{})}
+	p := &pace{interval: time.Second / time.Duration(rate)}
 	if inFlight > 0 {
 		p.ramp = make(chan struct{}, inFlight)
 	}
 	return p
 }
 
-// paceTick is how often permits are handed out.
-const paceTick = 10 * time.Millisecond
+// burst is for how long turns that nobody took are saved up.
+const burst = 100 * time.Millisecond
 
-// run hands out permits at the configured rate. Permits that nobody takes are
-// saved up for a tenth of a second at most.
-func (p *pace) run(ctx context.Context) {
-	ticker := time.NewTicker(paceTick)
-	defer ticker.Stop()
-	owed, last := 0.0, time.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		elapsed := time.Since(last)
-		last = last.Add(elapsed)
-		p.lag.note(elapsed - paceTick)
-		owed = min(owed+float64(p.rate)*elapsed.Seconds(), max(1, float64(p.rate)/10))
-		for owed >= 1 && p.permit() {
-			owed--
-		}
+// reserve takes the next free moment, and says how far away it is.
+func (p *pace) reserve(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	turn := now.Add(-max(0, burst-p.interval))
+	if p.next.After(turn) {
+		turn = p.next
 	}
-}
-
-// permit gives a permit to a session that waits for one.
-func (p *pace) permit() bool {
-	select {
-	case p.permits <- struct{}{}:
-		return true
-	default:
-		return false
-	}
+	p.next = turn.Add(p.interval)
+	return turn.Sub(now)
 }
 
 // rampPatience is how long a session that comes up for the first time keeps
@@ -94,14 +77,15 @@ func (p *pace) admit(ctx context.Context, first bool) (done func(), ok bool) {
 		done = func() { timer.Stop(); leave() }
 	}
 	asked := time.Now()
-	select {
-	case <-ctx.Done():
+	wait := p.reserve(asked)
+	if wait > 0 && !sleep(ctx, wait) {
 		done()
 		return done, false
-	case <-p.permits:
 	}
+	waited := time.Since(asked)
+	p.lag.note(waited - max(wait, 0))
 	if !first {
-		p.heldBack.note(time.Since(asked))
+		p.heldBack.note(waited)
 	}
-	return done, true
+	return done, ctx.Err() == nil
 }

@@ -15,7 +15,6 @@ func TestRateIsABound(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			p := newPace(rate, 0)
 			var all sync.WaitGroup
-			all.Go(func() { p.run(ctx) })
 			var admitted atomic.Int64
 			for range 50 {
 				all.Go(func() {
@@ -32,8 +31,7 @@ func TestRateIsABound(t *testing.T) {
 			cancel()
 			all.Wait()
 			got, most := int(admitted.Load()), rate*seconds+max(1, rate/10)
-			// No more than 50 wait, so that many pass in a tick.
-			least := min(rate*seconds*9/10, 50*100*seconds*9/10)
+			least := rate * seconds * 9 / 10
 			if got > most || got < least {
 				t.Errorf("rate %d: %d in %d s; want %d to %d", rate, got, seconds, least, most)
 			}
@@ -47,7 +45,6 @@ func TestRampDoesNotWaitForTheSilent(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		p := newPace(10_000, 4)
 		var all sync.WaitGroup
-		all.Go(func() { p.run(ctx) })
 		var admitted atomic.Int64
 		for range 40 {
 			all.Go(func() {
@@ -77,7 +74,6 @@ func TestRampGoesOnWhenAnAttemptEnds(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		p := newPace(1000, 1)
 		var all sync.WaitGroup
-		all.Go(func() { p.run(ctx) })
 		began := time.Now()
 		for range 10 {
 			done, ok := p.admit(ctx, true)
@@ -87,7 +83,7 @@ func TestRampGoesOnWhenAnAttemptEnds(t *testing.T) {
 			done()
 			done()
 		}
-		if took := time.Since(began); took > 10*paceTick+paceTick {
+		if took := time.Since(began); took > 10*time.Millisecond {
 			t.Errorf("took %s", took)
 		}
 		cancel()
@@ -100,7 +96,6 @@ func TestHeldBackIsNoted(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		p := newPace(1, 0)
 		var all sync.WaitGroup
-		all.Go(func() { p.run(ctx) })
 		for range 5 {
 			all.Go(func() { p.admit(ctx, false) })
 		}
@@ -108,7 +103,7 @@ func TestHeldBackIsNoted(t *testing.T) {
 		if got := time.Duration(p.heldBack.take()); got < 4*time.Second || got > 6*time.Second {
 			t.Errorf("held back %s", got)
 		}
-		if p.heldBack.get() != 0 || p.lag.get() > Seconds(paceTick) {
+		if p.heldBack.get() != 0 || p.lag.get() != 0 {
 			t.Errorf("held back %s, lag %s", p.heldBack.get(), p.lag.get())
 		}
 		cancel()

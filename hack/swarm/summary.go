@@ -45,7 +45,7 @@ type Self struct {
 	// its turn to connect again, because of the rate: an outage holds that
 	// much of the swarm's own making.
 	HeldBack Seconds `json:"heldBack"`
-	// Lag is the most that a clock of 10 ms was late: how long this process
+	// Lag is the most that a timer of a session was late: how long this process
 	// was kept from running.
 	Lag Seconds `json:"lag"`
 	// ChurnSkipped counts turns of the churn that found a session down or

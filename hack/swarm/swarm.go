@@ -69,7 +69,6 @@ func (s *Swarm) Run(ctx context.Context) error {
 	s.began.Store(&now)
 
 	var all sync.WaitGroup
-	all.Go(func() { s.pace.run(ctx) })
 	all.Go(func() { s.churn(ctx) })
 	all.Go(func() {
 		<-ctx.Done()

@@ -1,0 +1,177 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// bencher runs the comparison.
+type bencher struct {
+	bin, tools string // folders of our programs and of fetched ones
+	limit      time.Duration
+	hold       time.Duration
+	out        io.Writer
+	dir        string // scratch
+}
+
+// Main is the command.
+func Main(ctx context.Context, args []string, out io.Writer) (err error) {
+	fs := flag.NewFlagSet("peerage-swarm-bench", flag.ContinueOnError)
+	b := &bencher{out: out}
+	sizes := fs.String("sizes", "1000,5000", "numbers of sessions")
+	only := fs.String("only", "peerage-swarm,gobgp,exabgp", "whom to measure")
+	results := fs.String("results", "hack/bench/results", "folder for swarm.json and swarm.md; empty writes none")
+	fs.StringVar(&b.bin, "bin", "bin", "folder with peerage-swarm (make build)")
+	fs.StringVar(&b.tools, "tools", ".cache/bin", "folder with gobgpd")
+	fs.DurationVar(&b.limit, "limit", 3*time.Minute, "how long to wait for all sessions")
+	fs.DurationVar(&b.hold, "hold", time.Minute, "how long to hold them")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if b.dir, err = os.MkdirTemp("", "swarm-bench-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	report, err := b.all(ctx, strings.Split(*sizes, ","), strings.Split(*only, ","))
+	if err != nil {
+		return err
+	}
+	if err := report.Markdown(out); err != nil || *results == "" {
+		return err
+	}
+	return report.save(*results)
+}
+
+func (b *bencher) all(ctx context.Context, sizes, names []string) (*Report, error) {
+	r := &Report{Bench: "swarm", At: time.Now().UTC().Truncate(time.Second), Kernel: kernel(), CPUs: runtime.NumCPU(), HoldSeconds: b.hold.Seconds()}
+	for _, size := range sizes {
+		n, err := strconv.Atoi(size)
+		if err != nil || n < 1 || n > maxSessions {
+			return nil, fmt.Errorf("size %q: use 1 to %d", size, maxSessions)
+		}
+		for _, name := range names {
+			run, err := b.one(ctx, name, n)
+			if err != nil {
+				return nil, fmt.Errorf("%s with %d sessions: %w", name, n, err)
+			}
+			fmt.Fprintln(b.out, run.line())
+			r.Runs = append(r.Runs, run)
+		}
+	}
+	var err error
+	r.Ceiling, err = b.ceiling(ctx)
+	return r, err
+}
+
+// maxSessions is what 127.1.0.0/16 and 127.2.0.0/16 have room for.
+const maxSessions = 60_000
+
+// one measures one contender against a fresh BIRD.
+func (b *bencher) one(ctx context.Context, name string, n int) (run Run, err error) {
+	c, err := contenderByName(name)
+	if err != nil {
+		return run, err
+	}
+	dir := filepath.Join(b.dir, fmt.Sprintf("%s-%d", name, n))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return run, err
+	}
+	speaker, err := startBIRD(ctx, dir)
+	if err != nil {
+		return run, err
+	}
+	defer func() { err = errors.Join(err, speaker.stop()) }()
+	cmd, err := c.command(b, dir, n)
+	if err != nil {
+		return run, err
+	}
+	began := time.Now()
+	p, err := startProcess(dir, name, cmd)
+	if err != nil {
+		return run, err
+	}
+	defer func() { err = errors.Join(err, p.stop()) }()
+	run = Run{Contender: name, Sessions: n}
+	if err := b.bringUp(ctx, speaker, p, &run, began); err != nil {
+		return run, err
+	}
+	return run, b.idle(ctx, speaker, p, &run)
+}
+
+// bringUp waits until all sessions are up, or the limit is over.
+func (b *bencher) bringUp(ctx context.Context, speaker *bird, p *process, run *Run, began time.Time) error {
+	for time.Since(began) < b.limit && run.Up < run.Sessions {
+		if err := sleep(ctx, 250*time.Millisecond); err != nil {
+			return err
+		}
+		up, err := speaker.established()
+		if err != nil {
+			return err
+		}
+		if up > run.Up {
+			run.Up, run.UpSeconds = up, time.Since(began).Seconds()
+		}
+		if err := p.alive(); err != nil {
+			return err
+		}
+	}
+	use, err := p.usage()
+	run.UpCPUSeconds = use.cpu.Seconds()
+	return err
+}
+
+// idle measures the sessions that stand.
+func (b *bencher) idle(ctx context.Context, speaker *bird, p *process, run *Run) error {
+	before, err := p.usage()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := sleep(ctx, b.hold); err != nil {
+		return err
+	}
+	after, err := p.usage()
+	if err != nil {
+		return err
+	}
+	if run.Held, err = speaker.established(); err != nil {
+		return err
+	}
+	run.MemoryKiB, run.PeakKiB = after.anonKiB, after.peakKiB
+	if run.Held > 0 {
+		thousands := float64(run.Held) / 1000
+		run.KiBPerSession = float64(run.MemoryKiB) / float64(run.Held)
+		run.IdleCPUPercentPer1000 = 100 * (after.cpu - before.cpu).Seconds() / time.Since(began).Seconds() / thousands
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+func kernel() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "unknown"
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}

@@ -1,0 +1,113 @@
+package bench
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Report is what was measured.
+type Report struct {
+	Bench       string    `json:"bench"`
+	At          time.Time `json:"at"`
+	Kernel      string    `json:"kernel"`
+	CPUs        int       `json:"cpus"`
+	HoldSeconds float64   `json:"hold_seconds"`
+	Runs        []Run     `json:"runs"`
+	Ceiling     *Ceiling  `json:"ceiling,omitempty"`
+}
+
+// Run is one contender with one number of sessions.
+type Run struct {
+	Contender string `json:"contender"`
+	Sessions  int    `json:"sessions"`
+	// Up is how many came up within the limit, UpSeconds when the last of them
+	// did, from the start of the program; Held how many stood at the end.
+	Up           int     `json:"up"`
+	UpSeconds    float64 `json:"up_seconds"`
+	UpCPUSeconds float64 `json:"up_cpu_seconds"`
+	Held         int     `json:"held"`
+	// MemoryKiB is anonymous resident memory at the end of the hold, PeakKiB
+	// the most resident memory of all kinds.
+	MemoryKiB             int64   `json:"memory_kib"`
+	PeakKiB               int64   `json:"peak_kib"`
+	KiBPerSession         float64 `json:"kib_per_session"`
+	IdleCPUPercentPer1000 float64 `json:"idle_cpu_percent_per_1000"`
+}
+
+// rate is sessions brought up per second.
+func (r *Run) rate() float64 {
+	if r.UpSeconds == 0 {
+		return 0
+	}
+	return float64(r.Up) / r.UpSeconds
+}
+
+func (r *Run) line() string {
+	return fmt.Sprintf("%s: %d of %d up in %.1f s (%.0f/s, %.1f s of CPU), %d held, %.1f KiB per session, idle %.2f %% of a CPU per 1,000",
+		r.Contender, r.Up, r.Sessions, r.UpSeconds, r.rate(), r.UpCPUSeconds, r.Held, r.KiBPerSession, r.IdleCPUPercentPer1000)
+}
+
+// base is our run of the same size.
+func (r *Report) base(n int) *Run {
+	for i := range r.Runs {
+		if r.Runs[i].Contender == contenders()[0].name && r.Runs[i].Sessions == n {
+			return &r.Runs[i]
+		}
+	}
+	return nil
+}
+
+// ratio says how much more theirs is, or nothing when that means nothing.
+func ratio(theirs, ours float64) string {
+	if theirs <= 0 || ours <= 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f×", theirs/ours)
+}
+
+// Markdown is the report for people.
+func (r *Report) Markdown(w io.Writer) error {
+	b := fmt.Appendf(nil, "# swarm\n\n%s, kernel %s, %d CPUs. One passive BIRD 2 on loopback, fresh for each run; hold time 90 s, held %.0f s.\n"+
+		"Memory is anonymous resident memory of the whole program by session held. In brackets: how many times ours.\n\n",
+		r.At.Format(time.DateOnly), r.Kernel, r.CPUs, r.HoldSeconds)
+	b = append(b, "| sessions | who | up, held | up in s | up/s | CPU s to bring up | KiB per session | idle CPU % per 1,000 |\n|---|---|---|---|---|---|---|---|\n"...)
+	for i := range r.Runs {
+		run := &r.Runs[i]
+		ours := r.base(run.Sessions)
+		if ours == nil {
+			ours = &Run{}
+		}
+		b = fmt.Appendf(b, "| %d | %s | %d, %d | %.1f | %.0f | %.1f (%s) | %.1f (%s) | %.2f (%s) |\n", run.Sessions, run.Contender, run.Up, run.Held,
+			run.UpSeconds, run.rate(), run.UpCPUSeconds, ratio(run.UpCPUSeconds, ours.UpCPUSeconds),
+			run.KiBPerSession, ratio(run.KiBPerSession, ours.KiBPerSession),
+			run.IdleCPUPercentPer1000, ratio(run.IdleCPUPercentPer1000, ours.IdleCPUPercentPer1000))
+	}
+	if c := r.Ceiling; c != nil {
+		b = fmt.Appendf(b, "\nAgainst a sink in Go that only answers, both ends on this machine: %d sessions come up at %.0f a second, and %d feeds of %d routes\n"+
+			"leave at %.1f million routes a second from one table of %d KiB.\n",
+			c.Sessions, c.SessionsPerSecond, c.Feeds, c.Routes, c.RoutesPerSecond/1e6, c.TableKiB)
+	}
+	_, err := w.Write(b)
+	return err
+}
+
+// save writes swarm.json and swarm.md.
+func (r *Report) save(dir string) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "swarm.json"), append(text, '\n'), 0o644); err != nil {
+		return err
+	}
+	f, err := os.Create(filepath.Join(dir, "swarm.md"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.Markdown(f), f.Close())
+}
