@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -95,6 +94,13 @@ func TestSourceThatIsNotLocal(t *testing.T) {
 	}
 }
 
+func TestTooManyFiles(t *testing.T) {
+	err := checkFiles(1 << 40)
+	if err == nil || !strings.Contains(err.Error(), "raise it with `ulimit -Hn") {
+		t.Errorf("error is %v", err)
+	}
+}
+
 func TestLocalRoutes(t *testing.T) {
 	const table = `00000000000000000000000000000001 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000000 00000002 00000000 80200001       lo
 20010db8000900000000000000000000 60 00000000000000000000000000000000 00 00000000000000000000000000000000 00000400 00000001 00000000 80000001       lo
@@ -167,22 +173,5 @@ case "$*" in *add*192.0.2*) echo "RTNETLINK answers: File exists"; exit 2;; *add
 	}
 	if _, err := addLocalRoutes(t.Context(), "bad", prefixes[:1]); err == nil || !strings.Contains(err.Error(), "Operation not permitted; it needs root") {
 		t.Errorf("error is %v", err)
-	}
-}
-
-// TestMD5 needs a kernel with TCP_MD5SIG; BIRD sets the key of its end.
-func TestMD5(t *testing.T) {
-	if _, err := exec.LookPath("bird"); err != nil {
-		t.Skip("needs the package bird2; hack/lab/install.sh installs it")
-	}
-	b := startBIRD(t, `password "secret";`)
-	cfg := testConfig(t, b.target, 2)
-	cfg.MD5, cfg.MD5Share = "secret", 0.5
-	s := start(t, cfg)
-	await(t, "the session with the key is up", func() bool { return s.Established() == 1 })
-	for _, r := range s.Records() {
-		if r.MD5 != (r.State == Established) {
-			t.Errorf("%+v", r)
-		}
 	}
 }

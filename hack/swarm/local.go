@@ -41,6 +41,22 @@ func notLocal(a netip.Addr, p netip.Prefix) error {
 	return &setupError{fmt.Errorf("source %s is not local: use --add-routes lo, or add it with `ip route add local %s dev lo`", a, p)}
 }
 
+// spareFiles are those that are open besides the sessions.
+const spareFiles = 64
+
+// checkFiles makes sure that each session can have a socket. The runtime has
+// raised the limit as far as it may.
+func checkFiles(n int) error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	if uint64(n+spareFiles) > limit.Cur {
+		return &setupError{fmt.Errorf("%d sessions need as many open files, but the limit is %d; raise it with `ulimit -Hn %d`, or use fewer sessions", n, limit.Cur, n+spareFiles)}
+	}
+	return nil
+}
+
 // isLocal tells whether this machine takes packets to an address. For IPv4 the
 // kernel allows to bind to exactly those.
 func isLocal(a netip.Addr) (bool, error) {

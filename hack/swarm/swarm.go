@@ -57,7 +57,7 @@ func New(cfg Config) (*Swarm, error) {
 // returns early with an error that retrying cannot mend, such as sources that
 // are not local. Run is called once.
 func (s *Swarm) Run(ctx context.Context) error {
-	if err := s.sources.checkLocal(len(s.sessions)); err != nil {
+	if err := errors.Join(checkFiles(len(s.sessions)), s.sources.checkLocal(len(s.sessions))); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
