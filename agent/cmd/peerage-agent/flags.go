@@ -7,9 +7,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/spf13/pflag"
-
-	"github.com/peerage/peerage/api"
 	"github.com/peerage/peerage/api/node"
 )
 
@@ -47,7 +44,7 @@ type options struct {
 	node.Common
 	birdSocket, birdInclude, birdConfig, birdBinary, birdGroup string
 	secretsDir                                                 string
-	withdraw, check, version                                   bool
+	withdraw, check                                            bool
 	withdrawGrace, fullInterval                                time.Duration
 }
 
@@ -55,9 +52,7 @@ type options struct {
 // what was asked for is printed.
 func parse(args []string, stdout io.Writer) (o *options, done bool, err error) {
 	o = &options{Common: node.Common{StateDir: "/var/lib/peerage/agent"}}
-	fs := pflag.NewFlagSet(program, pflag.ContinueOnError)
-	fs.SetOutput(io.Discard) // errors are printed once, by main
-	fs.SortFlags = false
+	fs := node.NewFlags(program)
 	o.Flags(fs)
 	fs.StringVar(&o.birdSocket, "bird-socket", "/run/bird/bird.ctl", "BIRD's control `socket`")
 	fs.StringVar(&o.birdInclude, "bird-include", "/etc/bird/peerage.conf", "the `file` that the agent writes for BIRD")
@@ -69,29 +64,13 @@ func parse(args []string, stdout io.Writer) (o *options, done bool, err error) {
 	fs.BoolVar(&o.check, "check", false, "tell what is missing on this machine, and exit")
 	fs.BoolVar(&o.withdraw, "withdraw", false, "take this load balancer out of service, clean up, and exit")
 	fs.DurationVar(&o.withdrawGrace, "withdraw-grace", time.Second, "how long services stay after their VIPs were withdrawn")
-	fs.BoolVar(&o.version, "version", false, "print the version and exit")
-	switch err := fs.Parse(args); {
-	case errors.Is(err, pflag.ErrHelp):
-		_, err = io.WriteString(stdout, usage+fs.FlagUsages())
-		return nil, true, err
-	case err != nil:
-		return nil, false, api.WithExit(api.ExitUsage, fmt.Errorf("%w; %s --help lists the flags", err, program))
-	case o.version:
-		_, err = fmt.Fprintln(stdout, node.VersionLine(program))
-		return nil, true, err
-	case fs.NArg() > 0:
-		return nil, false, api.WithExit(api.ExitUsage, fmt.Errorf("argument %q is not expected; %s takes flags only", fs.Arg(0), program))
-	}
-	if err := o.Load(fs); err != nil {
-		return nil, false, err
-	}
-	if o.birdConfig == "" {
-		o.birdConfig = filepath.Join(filepath.Dir(o.birdInclude), "bird.conf")
-	}
-	if err := o.validate(); err != nil {
-		return nil, false, api.WithExit(api.ExitUsage, err)
-	}
-	return o, false, nil
+	done, err = o.Parse(fs, usage, args, stdout, func() error {
+		if o.birdConfig == "" {
+			o.birdConfig = filepath.Join(filepath.Dir(o.birdInclude), "bird.conf")
+		}
+		return o.validate()
+	})
+	return o, done, err
 }
 
 func (o *options) validate() error {

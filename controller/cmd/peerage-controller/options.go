@@ -10,9 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/pflag"
-
-	"github.com/peerage/peerage/api"
 	"github.com/peerage/peerage/api/node"
 	"github.com/peerage/peerage/controller"
 )
@@ -46,16 +43,13 @@ type options struct {
 	embedded, embeddedListen  string
 	tlsCert, tlsKey, clientCA string
 	electionTTL               time.Duration
-	version                   bool
 }
 
 // parse reads the command line and the configuration file. help tells that
 // what was asked for is printed, and there is nothing to run.
 func parse(args []string, stdout io.Writer) (o *options, help bool, err error) {
 	o = &options{}
-	fs := pflag.NewFlagSet(program, pflag.ContinueOnError)
-	fs.SetOutput(io.Discard) // errors are printed once, by main
-	fs.SortFlags = false
+	fs := node.NewFlags(program)
 	fs.StringVar(&o.listen, "listen", "127.0.0.1:8179", "`address` of the HTTP API; beyond loopback, give --tls-cert and --client-ca")
 	fs.StringVar(&o.advertise, "advertise", "", "`URL` at which others reach the API; default: that of --listen")
 	fs.StringVar(&o.embedded, "embedded-etcd", "", "`directory` of a store that runs inside this process; for sites without an etcd cluster")
@@ -67,26 +61,8 @@ func parse(args []string, stdout io.Writer) (o *options, help bool, err error) {
 	fs.DurationVar(&o.electionTTL, "election-ttl", controller.DefaultTTL,
 		"how long a leader that died without a word keeps the others from leading")
 	o.Flags(fs)
-	fs.BoolVar(&o.version, "version", false, "print the version and exit")
-	switch err := fs.Parse(args); {
-	case errors.Is(err, pflag.ErrHelp):
-		_, err = io.WriteString(stdout, usage+fs.FlagUsages())
-		return nil, true, err
-	case err != nil:
-		return nil, false, api.WithExit(api.ExitUsage, fmt.Errorf("%w; %s --help lists the flags", err, program))
-	case o.version:
-		_, err = fmt.Fprintln(stdout, node.VersionLine(program))
-		return nil, true, err
-	case fs.NArg() > 0:
-		return nil, false, api.WithExit(api.ExitUsage, fmt.Errorf("argument %q is not expected; %s takes flags only", fs.Arg(0), program))
-	}
-	if err := o.Load(fs); err != nil {
-		return nil, false, err
-	}
-	if err := o.check(); err != nil {
-		return nil, false, api.WithExit(api.ExitUsage, err)
-	}
-	return o, false, nil
+	help, err = o.Parse(fs, usage, args, stdout, o.check)
+	return o, help, err
 }
 
 func (o *options) check() error {

@@ -7,9 +7,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/spf13/pflag"
-
-	"github.com/peerage/peerage/api"
 	"github.com/peerage/peerage/api/node"
 )
 
@@ -42,7 +39,7 @@ type options struct {
 	node.Common
 	birdSocket, birdConfig, birdBinary, birdPID, birdUnit, birdLog string
 	secretsDir                                                     string
-	remove, check, version                                         bool
+	remove, check                                                  bool
 	fullInterval                                                   time.Duration
 }
 
@@ -50,9 +47,7 @@ type options struct {
 // what was asked for is printed.
 func parse(args []string, stdout io.Writer) (o *options, done bool, err error) {
 	o = &options{Common: node.Common{StateDir: "/var/lib/peerage/realserver"}}
-	fs := pflag.NewFlagSet(program, pflag.ContinueOnError)
-	fs.SetOutput(io.Discard) // errors are printed once, by main
-	fs.SortFlags = false
+	fs := node.NewFlags(program)
 	o.Flags(fs)
 	fs.StringVar(&o.birdSocket, "bird-socket", "/run/peerage/speaker.ctl", "control `socket` of the speaker's BIRD")
 	fs.StringVar(&o.birdConfig, "bird-config", "/var/lib/peerage/realserver/speaker.conf", "configuration `file` of the speaker's BIRD; Peerage owns it")
@@ -64,26 +59,8 @@ func parse(args []string, stdout io.Writer) (o *options, done bool, err error) {
 	fs.DurationVar(&o.fullInterval, "full-interval", 10*time.Second, "time between two rounds that look at everything and repair what drifted")
 	fs.BoolVar(&o.check, "check", false, "tell what is missing on this machine, and exit")
 	fs.BoolVar(&o.remove, "remove", false, "take the VIPs off, restore the kernel parameters, and exit")
-	fs.BoolVar(&o.version, "version", false, "print the version and exit")
-	switch err := fs.Parse(args); {
-	case errors.Is(err, pflag.ErrHelp):
-		_, err = io.WriteString(stdout, usage+fs.FlagUsages())
-		return nil, true, err
-	case err != nil:
-		return nil, false, api.WithExit(api.ExitUsage, fmt.Errorf("%w; %s --help lists the flags", err, program))
-	case o.version:
-		_, err = fmt.Fprintln(stdout, node.VersionLine(program))
-		return nil, true, err
-	case fs.NArg() > 0:
-		return nil, false, api.WithExit(api.ExitUsage, fmt.Errorf("argument %q is not expected; %s takes flags only", fs.Arg(0), program))
-	}
-	if err := o.Load(fs); err != nil {
-		return nil, false, err
-	}
-	if err := o.validate(); err != nil {
-		return nil, false, api.WithExit(api.ExitUsage, err)
-	}
-	return o, false, nil
+	done, err = o.Parse(fs, usage, args, stdout, o.validate)
+	return o, done, err
 }
 
 func (o *options) validate() error {
