@@ -134,7 +134,7 @@ func (a *Agent) round(ctx context.Context) {
 	d, err := desire(a.cfg.Name, st)
 	var drifted []string
 	if err == nil {
-		drifted, err = a.cfg.Host.apply(ctx, d, mayRemove(st))
+		drifted, err = a.cfg.Host.apply(ctx, d, mayRemove(a.cfg.Name, st))
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return // stopped: what was begun is finished by the next start

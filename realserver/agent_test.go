@@ -259,6 +259,10 @@ func TestNothingIsTakenAwayOnBadNews(t *testing.T) {
 		"store was never read": empty(func(st *api.State) { st.Synced = false }),
 		"only a cache":         empty(func(st *api.State) { st.Synced, st.FromCache = false, true }),
 		"the plan is empty":    site(2),
+		"the plan is gone, not its pool": empty(func(st *api.State) {
+			pool := &api.Pool{Spec: api.PoolSpec{RealServers: []string{"rs-1"}}}
+			st.Pools = map[string]*api.Pool{"edge": pool}
+		}),
 	}
 	for name, bad := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -95,7 +95,7 @@ func (d *desired) addresses() []netip.Prefix {
 
 // mayRemove tells why what is missing from a state may not be taken away; nil
 // when the state is complete and current.
-func mayRemove(st *api.State) error {
+func mayRemove(name string, st *api.State) error {
 	switch {
 	case st.Held != nil:
 		return fmt.Errorf("the store is held: %w", st.Held)
@@ -108,6 +108,12 @@ func mayRemove(st *api.State) error {
 		// A leader never writes such a plan; somebody else did.
 		if len(p.Destinations) == 0 {
 			return fmt.Errorf("the plan of pool %s names no server at all: it is not believed", pool)
+		}
+	}
+	for pool, p := range st.Pools {
+		// A leader deletes a plan after its pool, never before.
+		if st.Plans[pool] == nil && slices.Contains(p.Spec.RealServers, name) {
+			return fmt.Errorf("pool %s names %s and has no plan: that the plan is gone is not believed", pool, name)
 		}
 	}
 	return nil
