@@ -292,12 +292,12 @@ func TestHealthNeedsFallAndRise(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeHost{count: SessionCount{Sessions: 7, Established: 5}}
 		run(t, f, newSource(site(4, "rs-1")))
-		time.Sleep(time.Second)
+		time.Sleep(1500 * time.Millisecond) // between two checks
 		if h := f.last(t); !h.OK || h.Established != 5 || h.Sessions != 7 || h.Engine != "fake 1" || h.Generation != 4 {
 			t.Errorf("healthy: %+v", h)
 		}
 		f.set(func() { f.sick = errors.New("no OPEN") })
-		time.Sleep(1500 * time.Millisecond)
+		time.Sleep(2 * time.Second)
 		if h := f.last(t); !h.OK {
 			t.Errorf("before the third failure: %+v", h)
 		}
@@ -306,7 +306,7 @@ func TestHealthNeedsFallAndRise(t *testing.T) {
 			t.Errorf("after the third failure: %+v", h)
 		}
 		f.set(func() { f.sick = nil })
-		time.Sleep(2500 * time.Millisecond)
+		time.Sleep(2 * time.Second)
 		if h := f.last(t); !h.OK || h.Reason != "" {
 			t.Errorf("after two successes: %+v", h)
 		}
