@@ -1,5 +1,5 @@
 #!/bin/bash
-# install.sh [lab] [bench] [unit] - installs the Debian packages that the lab, the
+# install.sh [lab] [bench] [unit] [swarm] - installs the Debian packages that the lab, the
 # benchmarks and the race detector need. Does nothing, quickly, when they are there. Needs root only
 # when something is missing. Never leaves a daemon running on this machine.
 set -euo pipefail
@@ -7,6 +7,7 @@ set -euo pipefail
 lab=(qemu-system-x86 bird2 ipvsadm iproute2 iptables busybox-static cpio kmod xz-utils procps)
 bench=(keepalived strace)
 unit=(gcc libc6-dev bird2)
+swarm=(bird2 exabgp)
 
 packages=()
 for group in "${@:-lab}"; do
@@ -14,7 +15,8 @@ for group in "${@:-lab}"; do
     lab) packages+=("${lab[@]}") ;;
     bench) packages+=("${bench[@]}") ;;
     unit) packages+=("${unit[@]}") ;;
-    *) echo "install.sh: group '$group' is not known; the groups are lab, bench, unit" >&2; exit 2 ;;
+    swarm) packages+=("${swarm[@]}") ;;
+    *) echo "install.sh: group '$group' is not known; the groups are lab, bench, unit, swarm" >&2; exit 2 ;;
   esac
 done
 
@@ -54,7 +56,7 @@ fi
 rm -f "$log"
 
 if command -v systemctl >/dev/null; then
-  for unit in bird keepalived ipvsadm; do
+  for unit in bird keepalived ipvsadm exabgp; do
     case " ${missing[*]} " in *" $unit "* | *" ${unit}2 "*) systemctl -q disable "$unit.service" 2>/dev/null || true ;; esac
   done
 fi
