@@ -62,6 +62,9 @@ func (s *Site) Dump(ctx context.Context, w io.Writer, dir string) {
 			section(fmt.Sprintf("%s/%s (%s)", n.Name, p.Name, state), lastLines(text), err)
 		}
 	}
+	if text, err := os.ReadFile("/run/messages"); err == nil {
+		_ = os.WriteFile(filepath.Join(lab.Root, "syslog"), text, 0o644) // the speakers' log
+	}
 	if err := copyTree(lab.Root, dir); err != nil {
 		fmt.Fprintln(w, "the nodes' files could not be kept:", err)
 		return

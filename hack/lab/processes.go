@@ -17,6 +17,9 @@ const (
 // Processes lists the programs of a node in the order in which they start.
 // Bin is the folder of the compiled programs.
 func (t Topology) Processes(n Node, bin string) []Process {
+	// Each Go program gets one processor, as on a small machine: many of them on
+	// a few emulated ones would spend a third of their time on waking each other.
+	env := []string{"GOMAXPROCS=1"}
 	common := func(program string, more ...string) []string {
 		return append([]string{
 			bin + "/" + program,
@@ -26,7 +29,7 @@ func (t Topology) Processes(n Node, bin string) []Process {
 	}
 	switch n.Role {
 	case RoleStore:
-		return []Process{{Name: ProcEtcd, Argv: []string{
+		return []Process{{Name: ProcEtcd, Env: env, Argv: []string{
 			bin + "/etcd", "--name=store", "--data-dir=" + n.File("data"), "--log-level=warn",
 			"--listen-client-urls=" + t.EtcdEndpoint(), "--advertise-client-urls=" + t.EtcdEndpoint(),
 			"--listen-peer-urls=http://127.0.0.1:2380", "--initial-advertise-peer-urls=http://127.0.0.1:2380",
@@ -36,15 +39,15 @@ func (t Topology) Processes(n Node, bin string) []Process {
 		}}}
 	case RoleController:
 		listen := n.Mgmt.Addr().String() + ":8080"
-		return []Process{{Name: ProcController, Argv: common("peerage-controller", "--listen="+listen, "--advertise=http://"+listen)}}
+		return []Process{{Name: ProcController, Env: env, Argv: common("peerage-controller", "--listen="+listen, "--advertise=http://"+listen)}}
 	case RoleRouter, RoleCustomer:
 		return []Process{bird(n)}
 	case RoleLB:
-		return []Process{bird(n), {Name: ProcAgent, BootID: true, Argv: common("peerage-agent",
+		return []Process{bird(n), {Name: ProcAgent, Env: env, BootID: true, Argv: common("peerage-agent",
 			"--bird-socket="+n.File("bird.ctl"), "--bird-include="+n.File("peerage.conf"), "--secrets-dir="+n.File("secrets"))}}
 	case RoleRealServer:
 		return []Process{
-			{Name: ProcServer, BootID: true, Argv: common("peerage-realserver",
+			{Name: ProcServer, Env: env, BootID: true, Argv: common("peerage-realserver",
 				"--bird-socket="+n.File("bird.ctl"), "--bird-config="+n.File("bird.conf"), "--bird-pid="+n.File("bird.pid"),
 				"--bird-binary=/usr/sbin/bird", "--secrets-dir="+n.File("secrets"))},
 			// The speaker is started by peerage-realserver and outlives it.

@@ -18,7 +18,7 @@ func TestParseRefuses(t *testing.T) {
 		"no LB":            {"loadBalancers: 0\n", "loadBalancers is 0: want 1 to 8"},
 		"more MD5 than is": {"customers: {v4: 1, md5: 2}\n", "customers.md5 is 2: want 0 to 1"},
 		"no VIP of family": {"customers: {v6: 1}\npool: {vips: [192.0.2.1]}\n", "no address of a family"},
-		"short warm-up":    {"timers: {warmup: 1s}\n", "want at least refresh + hold/3 = 8s"},
+		"short warm-up":    {"timers: {warmup: 1s}\n", "want at least refresh + hold/3 = 10s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Parse([]byte(test.text))

@@ -65,7 +65,11 @@ if [ "$mode" = host ]; then
   # /run is replaced so that namespaces' names and daemons' sockets are ours.
   set +e
   "${bounded[@]}" unshare --mount --net --pid --fork --kill-child --mount-proc --propagation private /bin/bash -c '
-    mount -t tmpfs tmpfs /run && mkdir -p /run/netns && mount -t sysfs sys /sys && ip link set lo up && /bin/bash "$1"; exit $?' lab "$control/command"
+    mount -t tmpfs tmpfs /run && mkdir -p /run/netns && mount -t sysfs sys /sys && ip link set lo up || exit
+    # /dev/log may lead into the /run that was replaced; a socket elsewhere is the machine'"'"'s own.
+    if [ -L /dev/log ]; then mkdir -p "$(dirname "$(readlink -m /dev/log)")" && busybox syslogd -O /run/messages; fi
+    /bin/bash "$1"
+    exit $?' lab "$control/command"
   exit $?
 fi
 

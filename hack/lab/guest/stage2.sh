@@ -10,6 +10,9 @@ dmesg -n 1
 # Nothing in the lab is worth a file system's or a network's patience.
 sysctl -q -w kernel.panic_on_oops=1 net.ipv4.neigh.default.gc_thresh3=8192 net.ipv6.neigh.default.gc_thresh3=8192
 
+# Who logs to syslog, such as a BIRD without a log file, would write to the console.
+busybox syslogd -O /run/messages
+
 if [ -e "$control/interactive" ]; then
   stty -F /dev/ttyS0 sane
   setsid -c -w /bin/bash "$control/command" </dev/ttyS0 >/dev/ttyS0 2>&1
