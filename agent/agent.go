@@ -98,6 +98,7 @@ type Agent struct {
 	speech      bird.State
 	speechKnown bool
 	done        memo
+	rulesSeen   time.Time      // when the packet filter was looked at last
 	errs        map[part]error // what is wrong with the host now
 	retry       time.Duration  // when the parts that failed are tried again
 	gone        departure

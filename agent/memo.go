@@ -40,3 +40,9 @@ func (m memo) due(p part, want any, full bool) (due, same bool) {
 
 // keep remembers an attempt. Want must not be changed any more.
 func (m memo) keep(p part, want any, err error) { m[p] = attempt{want, err == nil} }
+
+// settled tells whether the part was made equal to want, as far as is known.
+func (m memo) settled(p part, want any) bool {
+	_, good := m.due(p, want, true)
+	return good
+}

@@ -102,8 +102,26 @@ func (r *round) prepare(ctx context.Context) {
 	for _, t := range tables {
 		services = append(services, ofTable(t))
 	}
+	r.netfilter(ctx, services)
+}
+
+// rulesRounds is how many full rounds go by between two looks at the packet
+// filter. A look takes a dozen processes, and a plan that arrives meanwhile
+// waits for it; the rules are a safety net that others seldom touch.
+const rulesRounds = 6
+
+// netfilter sets the rules when other ones are wanted, and looks at those that
+// are there once in a while.
+func (r *round) netfilter(ctx context.Context, services []service) {
+	if r.full {
+		early := r.now.Before(r.rulesSeen.Add(rulesRounds * r.cfg.FullEvery))
+		if early && r.done.settled(partNetfilter, services) {
+			return
+		}
+		r.rulesSeen = r.now
+	}
 	r.step(ctx, partNetfilter, services, func(ctx context.Context) (int, error) {
-		return count(host.Netfilter.Set(ctx, services))
+		return count(r.cfg.Host.Netfilter.Set(ctx, services))
 	})
 }
 
