@@ -58,7 +58,7 @@ func (b *bencher) keepalived(ctx context.Context, servers, lbs int) (took []time
 
 func keepalived(n lab.Node) lab.Process {
 	return lab.Process{Name: "keepalived", Argv: []string{"/usr/sbin/keepalived", "--dont-fork", "--check",
-		"--use-file=" + n.File("keepalived.conf"), "--pid=" + n.File("ka.pid"), "--checkers_pid=" + n.File("kac.pid"), "--log-file=" + n.File("keepalived.syslog")}}
+		"--use-file=" + n.File("keepalived.conf"), "--pid=" + n.File("ka.pid"), "--checkers_pid=" + n.File("kac.pid")}}
 }
 
 // reload edits the files, with one server at weight 0, and sends the signals.
