@@ -16,16 +16,20 @@ import (
 )
 
 // keepalived measures the same change with keepalived on the same LBs: the
-// file is edited, SIGHUP is sent, until the last kernel shows it. It gets no
-// health checks, which would only slow it down.
+// file is edited, SIGHUP is sent, until the last kernel shows it. It checks the
+// servers' health as the site under measurement does, with the same interval.
 func (b *bencher) keepalived(ctx context.Context, servers, lbs int) (took []time.Duration, err error) {
 	l := &lab.Lab{Topology: topology(servers, lbs, nil), Bin: b.bin}
-	defer func() { err = errors.Join(err, l.Down()) }()
-	var names []string
+	s := &site{Lab: l}
+	defer func() { err = errors.Join(err, s.down()) }()
+	names := []string{host}
 	for _, n := range l.Topology.LBNodes() {
 		names = append(names, n.Name)
 	}
 	if err := l.Prepare(ctx, names...); err != nil {
+		return nil, err
+	}
+	if err := s.standIn(ctx); err != nil {
 		return nil, err
 	}
 	if err := writeKeepalived(l.Topology, ""); err != nil {
@@ -93,7 +97,8 @@ func keepalivedConfig(t lab.Topology, drained string) string {
 			if n.Name == drained {
 				weight = 0
 			}
-			fmt.Fprintf(&b, " real_server %s 179 {\n  weight %d\n }\n", n.Addr(vip.Is4()), weight)
+			fmt.Fprintf(&b, " real_server %s 179 {\n  weight %d\n  TCP_CHECK {\n   connect_timeout 1\n   delay_loop %d\n  }\n }\n",
+				n.Addr(vip.Is4()), weight, int(t.Timers.Probe.Seconds()))
 		}
 		b.WriteString("}\n")
 	}

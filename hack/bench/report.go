@@ -85,7 +85,7 @@ func (r *Report) JSON() ([]byte, error) {
 func (r *Report) Markdown(out io.Writer) error {
 	fmt.Fprintf(out, "# %s\n\n%s, kernel %s, %s, %d CPUs.\n", r.Bench, r.At.UTC().Format(time.DateOnly), r.Kernel, where(r.Mode), r.CPUs)
 	if len(r.Change) > 0 {
-		fmt.Fprint(out, "\nFrom the API's acceptance of a depool until the last LB's kernel shows it; keepalived: from the edited file's SIGHUP.\n\n"+
+		fmt.Fprint(out, "\nFrom the API's acceptance of a depool until the last LB's kernel shows it; keepalived: from the\nedit of its file, which a SIGHUP follows. Both check the servers' health at the same interval.\n\n"+
 			"| real servers | LBs | Peerage p50 / p99 ms | keepalived p50 / p99 ms | ratio p50 / p99 | n |\n|---|---|---|---|---|---|\n")
 		for _, c := range r.Change {
 			fmt.Fprintf(out, "| %d | %d | %.1f / %.1f | %.1f / %.1f | %.1f / %.1f | %d, %d |\n", c.Servers, c.LoadBalancers,
