@@ -70,6 +70,7 @@ func TestAnotherStore(t *testing.T) {
 	c, mirror, stop := serveStore(t, cache)
 	awaitMirror(t, mirror, "the store", func(s *api.State) bool { return s.Synced })
 	do[api.ApplyResult](c, "POST", "/v1/apply", site)
+	awaitMirror(t, mirror, "what was applied", func(s *api.State) bool { return len(s.Pools) == 1 })
 	stop() // the cache is written by then
 
 	c, mirror, _ = serveStore(t, cache)
