@@ -20,6 +20,7 @@ const (
 	KindLoadBalancer Kind = "LoadBalancer"
 	KindRealServer   Kind = "RealServer"
 	KindSettings     Kind = "Settings"
+	KindCustomer     Kind = "Customer"
 )
 
 // Kinds lists every kind in the order in which a file set is applied.
