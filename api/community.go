@@ -70,6 +70,15 @@ func (c Community) Name() string {
 	return c.String()
 }
 
+// CommunityName renders a community's text for people.
+func CommunityName(text string) string {
+	c, err := ParseCommunity(text)
+	if err != nil {
+		return text
+	}
+	return c.Name()
+}
+
 // LargeCommunity is a large BGP community (RFC 8092).
 type LargeCommunity [3]uint32
 

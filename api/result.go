@@ -11,7 +11,7 @@ import (
 
 // Risks lists every risk that an operator may accept.
 func Risks() []Risk {
-	return []Risk{RiskBelowMinHealthy, RiskOverMaxDepooled, RiskOverMaxShrink, RiskEmptyPool, RiskLBsDisagree, RiskRestoredStore}
+	return []Risk{RiskBelowMinHealthy, RiskOverMaxDepooled, RiskOverMaxShrink, RiskEmptyPool, RiskLBsDisagree, RiskRestoredStore, RiskManyCustomers, RiskAllCustomers}
 }
 
 // Known tells whether a guard of that name exists.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 )
 
 // RouteIntent is a route that operators want sent to customers: `peeragectl
@@ -49,6 +50,9 @@ const (
 	MaxRoutes       = 20_000
 	MaxTargetRoutes = 1_000
 )
+
+// Active tells whether the route is in force at now; nil is no route.
+func (r *RouteIntent) Active(now time.Time) bool { return r != nil && r.Mark.Active(now) }
 
 // ID identifies a route by target and prefix. It is part of keys and paths: it
 // has no slash, and no other route has it.
@@ -160,4 +164,36 @@ func (r *report) communities(path string, list []string, parse func(string) erro
 			r.add(fmt.Sprintf("%s[%d]", path, i), problem, fix)
 		}
 	}
+}
+
+// RouteRequest is the body of announce and withdraw. Withdraw reads Target,
+// Prefix, Reason and DryRun.
+type RouteRequest struct {
+	Target           RouteTarget  `json:"target"`
+	Prefix           netip.Prefix `json:"prefix"`
+	NextHop          netip.Addr   `json:"nextHop,omitzero"`
+	Communities      []string     `json:"communities,omitempty"`
+	LargeCommunities []string     `json:"largeCommunities,omitempty"`
+	MED              *uint32      `json:"med,omitempty"`
+	LocalPref        *uint32      `json:"localPref,omitempty"`
+	// Reason says why. Announce needs one.
+	Reason string `json:"reason,omitempty"`
+	// Until ends the route by itself; For does so after a time. At most one.
+	Until time.Time `json:"until,omitzero"`
+	For   Duration  `json:"for,omitempty"`
+	// AcceptRisk names the guards to override.
+	AcceptRisk []Risk `json:"acceptRisk,omitempty"`
+	// DryRun changes nothing and says what would be done.
+	DryRun bool `json:"dryRun,omitempty"`
+}
+
+// RouteResult is the answer of announce and withdraw.
+type RouteResult struct {
+	DryRun  bool `json:"dryRun,omitempty"`
+	Changed bool `json:"changed"`
+	// Revision is the store's, after the write; 0 without one.
+	Revision int64 `json:"revision,omitempty"`
+	// Before and After are the route in force; nil for none.
+	Before *RouteIntent `json:"before"`
+	After  *RouteIntent `json:"after"`
 }

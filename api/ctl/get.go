@@ -15,16 +15,17 @@ import (
 func (a *app) getCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "get KIND [NAME]",
-		Short: "Print objects as they were applied, or plans",
+		Short: "Print objects as they were applied, plans, or announced routes",
 		Long: `Print objects as they were applied. With -o yaml the output can be applied
 again. KIND is settings, loadbalancers (lb, lbs), realservers (rs), pools (pool),
-customers (customer), or plans: what the controller made of them.`,
+customers (customer), plans: what the controller made of them, or routes: what is
+announced to customers.`,
 		Example: "  peeragectl get rs\n  peeragectl get pool customers -o yaml\n  peeragectl get plans -o wide",
 		Args:    cobra.RangeArgs(1, 2),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, to string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			names, directive := a.completeKinds(cmd, args, to)
 			if len(args) == 0 {
-				names = append(names, "plans")
+				names = append(names, "plans", "routes")
 			} else if len(args) == 1 && isPlan(args[0]) {
 				names = a.names(cmd, api.KindPool)
 			}
@@ -37,6 +38,12 @@ customers (customer), or plans: what the controller made of them.`,
 			}
 			if isPlan(args[0]) {
 				return a.getPlans(ctx, name)
+			}
+			if args[0] == "routes" {
+				if name != "" {
+					return usage("routes have no names; peeragectl get routes lists all of them")
+				}
+				return a.getRoutes(ctx)
 			}
 			kind, err := kindOf(args[0])
 			if err != nil {

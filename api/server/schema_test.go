@@ -50,7 +50,7 @@ func TestSchemas(t *testing.T) {
 func schemas(t *testing.T) []byte {
 	t.Helper()
 	s := &schemer{docs: readDocs(t), out: map[string]*yaml.Node{}}
-	for _, v := range []any{api.ApplyResult{}, api.VerbRequest{}, api.VerbResult{}, api.StoreAcceptRequest{}, api.StoreAcceptResult{},
+	for _, v := range []any{api.ApplyResult{}, api.VerbRequest{}, api.VerbResult{}, api.RouteRequest{}, api.RouteResult{}, api.StoreAcceptRequest{}, api.StoreAcceptResult{},
 		api.Status{}, api.Plan{}, api.Event{}, api.VersionInfo{}, api.StreamLine{}, api.ErrorBody{}} {
 		s.of(reflect.TypeOf(v))
 	}
@@ -67,6 +67,7 @@ func schemas(t *testing.T) []byte {
 	s.out["Object"] = mapping("oneOf", &yaml.Node{Kind: yaml.SequenceNode, Content: kinds})
 	s.list("PlanList", ref("Plan"))
 	s.list("EventList", ref("Event"))
+	s.list("RouteIntentList", ref("RouteIntent"))
 	all := &yaml.Node{Kind: yaml.MappingNode}
 	for _, name := range slices.Sorted(keysOf(s.out)) {
 		all.Content = append(all.Content, scalar(name), s.out[name])

@@ -153,6 +153,9 @@ func essence(v any, data []byte) ([]byte, error) {
 	case api.List[json.RawMessage]:
 		v.Revision = 0
 		return json.Marshal(v)
+	case api.List[api.RouteIntent]:
+		v.Revision = 0
+		return json.Marshal(v)
 	case api.List[*api.Plan]:
 		v.Revision = 0
 		return json.Marshal(v)
