@@ -211,6 +211,8 @@ func Collection(kind Kind) (string, error) {
 		return "realservers", nil
 	case KindSettings:
 		return "settings", nil
+	case KindCustomer:
+		return "customers", nil
 	}
 	_, err := New(kind)
 	return "", err

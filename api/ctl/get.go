@@ -18,7 +18,7 @@ func (a *app) getCommand() *cobra.Command {
 		Short: "Print objects as they were applied, or plans",
 		Long: `Print objects as they were applied. With -o yaml the output can be applied
 again. KIND is settings, loadbalancers (lb, lbs), realservers (rs), pools (pool),
-or plans: what the controller made of them.`,
+customers (customer), or plans: what the controller made of them.`,
 		Example: "  peeragectl get rs\n  peeragectl get pool customers -o yaml\n  peeragectl get plans -o wide",
 		Args:    cobra.RangeArgs(1, 2),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, to string) ([]cobra.Completion, cobra.ShellCompDirective) {
@@ -111,6 +111,9 @@ func (a *app) objectTable(kind api.Kind, objects []api.Object) *table {
 		case *api.RealServer:
 			t.head = []string{"NAME", "ADDRESSES", "WEIGHT", "GENERATION"}
 			t.add(o.Name, addrs(o.Spec.Addresses), o.Spec.Weight, o.Generation)
+		case *api.Customer:
+			t.head = []string{"NAME", "POOLS", "MODE", "GROUP", "NEIGHBORS", "MAX-PREFIXES", "GENERATION"}
+			t.add(o.Name, strings.Join(o.Spec.Pools, ","), o.Spec.Mode, o.Spec.Group, neighbors(o.Spec.Neighbors), bound(o.Spec.MaxPrefixes), o.Generation)
 		case *api.Settings:
 			t.head = []string{"NAME", "SYNC-ID", "WARMUP", "LEASE-TTL", "OBSERVE", "GENERATION"}
 			t.add(o.Name, o.Spec.ConnSync.ID, o.Spec.ConnSync.Warmup, o.Spec.LeaseTTL, o.Spec.ObserveInterval, o.Generation)
@@ -120,6 +123,29 @@ func (a *app) objectTable(kind api.Kind, objects []api.Object) *table {
 		fmt.Fprintf(a.env.Stderr, "there are no %s\n", aliases(kind)[0])
 	}
 	return t
+}
+
+// neighborsShown is how many prefixes of a customer fit into a table.
+const neighborsShown = 3
+
+func neighbors(list []api.CustomerNeighbor) string {
+	var texts []string
+	for i, n := range list {
+		if i == neighborsShown && len(list) > neighborsShown+1 {
+			texts = append(texts, fmt.Sprintf("and %d more", len(list)-i))
+			break
+		}
+		texts = append(texts, n.Prefix.String())
+	}
+	return strings.Join(texts, ",")
+}
+
+// bound says how many routes a session may have, and what happens then.
+func bound(p *api.MaxPrefixes) string {
+	if p == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d (%s)", p.Limit, p.Action)
 }
 
 func addrs(list []netip.Addr) string {
