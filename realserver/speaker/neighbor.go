@@ -48,16 +48,9 @@ type terms struct {
 	localAS   uint32
 	routerID  netip.Addr
 	holdTime  time.Duration
-	families  familyList
+	families  bgp.FamilySet
 	group     string // empty: collect
 	nonClient bool
-}
-
-// familyList are the families in the order of the OPEN; comparable.
-type familyList [2]bgp.Family
-
-func (f familyList) all() []bgp.Family {
-	return slices.DeleteFunc(slices.Clone(f[:]), func(f bgp.Family) bool { return f == bgp.Family{} })
 }
 
 // limits bound a session and its customer; they change while sessions live.
@@ -208,14 +201,16 @@ func newNeighbor(c *control.Customer, cn api.CustomerNeighbor, at where, l *list
 	return n
 }
 
-func families(of []api.AddressFamily) (f familyList) {
-	if len(of) == 0 || slices.Contains(of, api.IPv4Unicast) {
-		f[0] = bgp.IPv4Unicast
+func families(of []api.AddressFamily) (s bgp.FamilySet) {
+	if len(of) == 0 {
+		return bgp.Families(bgp.IPv4Unicast, bgp.IPv6Unicast)
 	}
-	if len(of) == 0 || slices.Contains(of, api.IPv6Unicast) {
-		f[1] = bgp.IPv6Unicast
+	for _, name := range of {
+		if f, ok := bgp.ParseFamily(string(name)); ok {
+			s |= bgp.Families(f)
+		}
 	}
-	return f
+	return s
 }
 
 func (t *table) index() {
@@ -255,7 +250,7 @@ func (t *table) check(keys secrets, optmem int) {
 	}{}
 	sources := make([]tcpmd5.Source, len(all))
 	for i, n := range all {
-		if n.families == (familyList{}) && n.problem == nil {
+		if n.families == 0 && n.problem == nil {
 			n.problem = errNoFamily
 		}
 		if n.secret != "" {
