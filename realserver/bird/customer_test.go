@@ -29,7 +29,7 @@ func TestCustomersAreNeighbors(t *testing.T) {
 		t.Fatal(err, got.problems())
 	}
 	want, err := render(config(pool("bulk", 179, 64500, addrs("198.51.100.1"),
-		neighbor("one", "203.0.113.0/24", 64511, ""), neighbor("two", "203.0.113.7/32", 64511, ""))), "", keys, 0)
+		neighbor("acme.1", "203.0.113.0/24", 64511, ""), neighbor("acme.2", "203.0.113.7/32", 64511, ""))), "", keys, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,4 +81,3 @@ func TestRoutesAreNotSent(t *testing.T) {
 		t.Error(err, r.problems())
 	}
 }
-
