@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/peerage/peerage/api"
 )
@@ -21,9 +23,9 @@ type desired struct {
 
 var errNoInformation = errors.New("neither the store nor a cache was read yet; what is there stays as it is")
 
-// desire derives what one server shall be from a state that holds information
-// at all: a server that knows nothing must not take its VIPs off.
-func desire(name string, st *api.State) (*desired, error) {
+// desire derives what one server shall be at a time from a state that holds
+// information at all: a server that knows nothing must not take its VIPs off.
+func desire(name string, st *api.State, now time.Time) (*desired, error) {
 	if !st.Synced && !st.FromCache {
 		return nil, errNoInformation
 	}
@@ -52,7 +54,33 @@ func desire(name string, st *api.State) (*desired, error) {
 	}
 	slices.SortFunc(d.speaker.Probes, netip.Addr.Compare)
 	d.speaker.RouterID = routerID(d.speaker.Own)
+	d.speaker.Customers = customers(d.speaker.Services, st)
+	d.speaker.Routes = routes(st, now)
 	return d, nil
+}
+
+// customers are those that peer with one of the services.
+func customers(services []Service, st *api.State) []*api.Customer {
+	var all []*api.Customer
+	for _, c := range st.Customers {
+		if slices.ContainsFunc(services, func(s Service) bool { return slices.Contains(c.Spec.Pools, s.Pool) }) {
+			all = append(all, c)
+		}
+	}
+	slices.SortFunc(all, func(a, b *api.Customer) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+// routes are what operators originate now. An expired one ends here, also
+// while nobody can delete it from the store.
+func routes(st *api.State, now time.Time) []api.RouteIntent {
+	var all []api.RouteIntent
+	for _, id := range slices.Sorted(maps.Keys(st.Routes)) {
+		if r := st.Routes[id]; r.Active(now) {
+			all = append(all, *r)
+		}
+	}
+	return all
 }
 
 // service is a pool's part for a server: the VIPs of the families that the

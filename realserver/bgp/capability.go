@@ -5,43 +5,6 @@ import (
 	"fmt"
 )
 
-// AFI is an address family identifier (RFC 4760).
-type AFI uint16
-
-// SAFI is a subsequent address family identifier (RFC 4760).
-type SAFI uint8
-
-// The families that customers use. Others are carried as numbers.
-const (
-	AFIIPv4 AFI = 1
-	AFIIPv6 AFI = 2
-
-	SAFIUnicast SAFI = 1
-)
-
-// Family is an AFI with a SAFI.
-type Family struct {
-	AFI  AFI
-	SAFI SAFI
-}
-
-// The unicast families.
-var (
-	IPv4Unicast = Family{AFIIPv4, SAFIUnicast}
-	IPv6Unicast = Family{AFIIPv6, SAFIUnicast}
-)
-
-// String names the family, as in "ipv4-unicast".
-func (f Family) String() string {
-	switch f {
-	case IPv4Unicast:
-		return "ipv4-unicast"
-	case IPv6Unicast:
-		return "ipv6-unicast"
-	}
-	return fmt.Sprintf("afi-%d-safi-%d", f.AFI, f.SAFI)
-}
-
 // CapabilityCode is a code of the IANA registry of BGP capabilities.
 type CapabilityCode uint8
 

@@ -17,10 +17,10 @@ speaker accept the customers' sessions on them, and reports the speaker's health
   peerage-realserver --name rs-1 --etcd https://10.0.0.1:2379 --etcd-ca ca.crt \
       --etcd-cert rs-1.crt --etcd-key rs-1.key
 
-The speaker is a BIRD of its own, beside any other on the machine: Peerage writes its
-whole configuration and starts it when it does not run, but never stops or restarts
-it. Stopping peerage-realserver changes nothing: sessions go on, and the next start
-adopts what it finds.
+The speaker is peerage-speaker, or with --speaker=bird a BIRD of its own, beside any
+other on the machine. Peerage writes its whole configuration and starts it when it does
+not run, but never stops or restarts it. Stopping peerage-realserver changes nothing:
+sessions go on, and the next start adopts what it finds.
 
 TCP-MD5 keys are files in --secrets-dir, mode 0600, named as in the pool's md5Secret.
 
@@ -34,13 +34,22 @@ Exit codes: 0 done; 1 failed, or something is missing; 2 wrong use; 4 another on
 Flags:
 `
 
+// What may host the sessions.
+const (
+	hostedNative = "native"
+	hostedBIRD   = "bird"
+)
+
 // options are the flags.
 type options struct {
 	node.Common
-	birdSocket, birdConfig, birdBinary, birdPID, birdUnit, birdLog string
-	secretsDir                                                     string
-	remove, check                                                  bool
-	fullInterval                                                   time.Duration
+	// speaker is native or bird.
+	speaker                                                                string
+	speakerBinary, speakerSocket, speakerStateDir, speakerUnit, speakerLog string
+	birdSocket, birdConfig, birdBinary, birdPID, birdUnit, birdLog         string
+	secretsDir                                                             string
+	remove, check                                                          bool
+	fullInterval                                                           time.Duration
 }
 
 // parse reads the command line and the configuration file. done tells that
@@ -49,6 +58,12 @@ func parse(args []string, stdout io.Writer) (o *options, done bool, err error) {
 	o = &options{Common: node.Common{StateDir: "/var/lib/peerage/realserver"}}
 	fs := node.NewFlags(program)
 	o.Flags(fs)
+	fs.StringVar(&o.speaker, "speaker", hostedNative, "what hosts the sessions: `native` (peerage-speaker) or bird")
+	fs.StringVar(&o.speakerBinary, "speaker-binary", "peerage-speaker", "the `program` of the native speaker")
+	fs.StringVar(&o.speakerSocket, "speaker-socket", "/run/peerage/speaker.sock", "control `socket` of the native speaker")
+	fs.StringVar(&o.speakerStateDir, "speaker-state-dir", "/var/lib/peerage/speaker", "`directory` where the native speaker keeps its last configuration")
+	fs.StringVar(&o.speakerUnit, "speaker-unit", "", "systemd `unit` to start the native speaker with; default: start the program itself")
+	fs.StringVar(&o.speakerLog, "speaker-log", "", "`file` for the log of a native speaker that is started here; default: speaker.log in its state directory")
 	fs.StringVar(&o.birdSocket, "bird-socket", "/run/peerage/speaker.ctl", "control `socket` of the speaker's BIRD")
 	fs.StringVar(&o.birdConfig, "bird-config", "/var/lib/peerage/realserver/speaker.conf", "configuration `file` of the speaker's BIRD; Peerage owns it")
 	fs.StringVar(&o.birdBinary, "bird-binary", "bird", "the BIRD `program`")
@@ -65,7 +80,12 @@ func parse(args []string, stdout io.Writer) (o *options, done bool, err error) {
 
 func (o *options) validate() error {
 	var errs []error
-	for flag, path := range map[string]string{"--bird-config": o.birdConfig, "--bird-socket": o.birdSocket, "--state-dir": o.StateDir} {
+	if o.speaker != hostedNative && o.speaker != hostedBIRD {
+		errs = append(errs, fmt.Errorf("--speaker: %q is not known; write %s or %s", o.speaker, hostedNative, hostedBIRD))
+	}
+	for flag, path := range map[string]string{
+		"--speaker-socket": o.speakerSocket, "--speaker-state-dir": o.speakerStateDir,
+		"--bird-config": o.birdConfig, "--bird-socket": o.birdSocket, "--state-dir": o.StateDir} {
 		if !filepath.IsAbs(path) {
 			errs = append(errs, fmt.Errorf("%s: %q must be an absolute path", flag, path))
 		}

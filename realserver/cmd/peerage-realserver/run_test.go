@@ -18,6 +18,8 @@ func TestCommandLine(t *testing.T) {
 		"remove needs none":   {[]string{"--remove"}, ""},
 		"two at once":         {[]string{"--remove", "--check"}, "exclude each other"},
 		"relative path":       {[]string{etcd, "--bird-config=speaker.conf"}, "must be an absolute path"},
+		"speaker":             {[]string{etcd, "--speaker=frr"}, "write native or bird"},
+		"relative socket":     {[]string{etcd, "--speaker-socket=speaker.sock"}, "must be an absolute path"},
 		"interval":            {[]string{etcd, "--full-interval=1ms"}, "1s to 1h make sense"},
 		"unknown flag":        {[]string{etcd, "--brid-config=/x"}, "--help lists the flags"},
 		"argument":            {[]string{etcd, "rs-1"}, "takes flags only"},
