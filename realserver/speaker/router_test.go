@@ -281,3 +281,24 @@ func many(as uint32, n int) (messages []byte) {
 	}
 	return messages
 }
+
+// forget makes the kernel forget a connection without a packet to the other
+// side, as a power cut does.
+func forget(t *testing.T, l *link) {
+	t.Helper()
+	raw, err := l.Conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := onFD(raw, func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR, 1) }); err != nil {
+		t.Skipf("needs CAP_NET_ADMIN: %v", err)
+	}
+	_ = l.Conn.Close()
+}
+
+// alive2 sends the rest of a message first.
+func (l *link) alive2(rest []byte) {
+	l.t.Helper()
+	l.send(rest)
+	l.alive()
+}
