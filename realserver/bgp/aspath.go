@@ -55,9 +55,12 @@ func (p *pathInfo) walk(v []byte, own uint32) (why string) {
 			return "segment type is not known (RFC 7606 section 7.2)"
 		}
 		for ; len(segment) >= 4; segment = segment[4:] {
-			as := binary.BigEndian.Uint32(segment)
-			p.own = p.own || as == own
-			p.zero = p.zero || as == 0
+			switch binary.BigEndian.Uint32(segment) {
+			case 0:
+				p.zero = true
+			case own:
+				p.own = true
+			}
 		}
 	}
 	return ""
@@ -81,6 +84,7 @@ func checkASPath(d *Decoder, v []byte) fault {
 	if why != "" {
 		return withdraw(SubMalformedASPath, why)
 	}
+	d.hasPath, d.rebuild = true, d.rebuild || !d.FourOctetAS
 	return fault{}
 }
 

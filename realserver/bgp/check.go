@@ -1,6 +1,7 @@
 package bgp
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 )
@@ -37,25 +38,26 @@ const (
 var attributes = [...]struct {
 	name  string
 	flags byte // the Optional and Transitive bits that it must have
+	stays bool // in the canonical set
 	check func(*Decoder, []byte) fault
 }{
-	AttrOrigin:                  {"ORIGIN", wellKnown, checkOrigin},
-	AttrASPath:                  {"AS_PATH", wellKnown, checkASPath},
-	AttrNextHop:                 {"NEXT_HOP", wellKnown, checkNextHop},
-	AttrMED:                     {"MULTI_EXIT_DISC", nonTransitive, checkMED},
-	AttrLocalPref:               {"LOCAL_PREF", wellKnown, checkLocalPref},
-	AttrAtomicAggregate:         {"ATOMIC_AGGREGATE", wellKnown, checkAtomicAggregate},
-	AttrAggregator:              {"AGGREGATOR", transitive, checkAggregator},
-	AttrCommunities:             {"COMMUNITIES", transitive, multipleOf(4, "section 7.8")},
-	AttrOriginatorID:            {"ORIGINATOR_ID", nonTransitive, checkOriginatorID},
-	AttrClusterList:             {"CLUSTER_LIST", nonTransitive, checkClusterList},
-	AttrMPReach:                 {"MP_REACH_NLRI", nonTransitive, nil},
-	AttrMPUnreach:               {"MP_UNREACH_NLRI", nonTransitive, nil},
-	AttrExtendedCommunities:     {"EXTENDED_COMMUNITIES", transitive, multipleOf(8, "section 7.14")},
-	AttrAS4Path:                 {"AS4_PATH", transitive, checkAS4Path},
-	AttrAS4Aggregator:           {"AS4_AGGREGATOR", transitive, checkAS4Aggregator},
-	AttrIPv6ExtendedCommunities: {"IPV6_EXTENDED_COMMUNITIES", transitive, multipleOf(20, "section 7.15")},
-	AttrLargeCommunities:        {"LARGE_COMMUNITIES", transitive, checkLargeCommunities},
+	AttrOrigin:                  {"ORIGIN", wellKnown, true, checkOrigin},
+	AttrASPath:                  {"AS_PATH", wellKnown, true, checkASPath},
+	AttrNextHop:                 {"NEXT_HOP", wellKnown, false, checkNextHop},
+	AttrMED:                     {"MULTI_EXIT_DISC", nonTransitive, true, checkMED},
+	AttrLocalPref:               {"LOCAL_PREF", wellKnown, true, checkLocalPref},
+	AttrAtomicAggregate:         {"ATOMIC_AGGREGATE", wellKnown, true, checkAtomicAggregate},
+	AttrAggregator:              {"AGGREGATOR", transitive, true, checkAggregator},
+	AttrCommunities:             {"COMMUNITIES", transitive, true, multipleOf(4, "section 7.8")},
+	AttrOriginatorID:            {"ORIGINATOR_ID", nonTransitive, true, checkOriginatorID},
+	AttrClusterList:             {"CLUSTER_LIST", nonTransitive, true, checkClusterList},
+	AttrMPReach:                 {"MP_REACH_NLRI", nonTransitive, false, nil},
+	AttrMPUnreach:               {"MP_UNREACH_NLRI", nonTransitive, false, nil},
+	AttrExtendedCommunities:     {"EXTENDED_COMMUNITIES", transitive, true, multipleOf(8, "section 7.14")},
+	AttrAS4Path:                 {"AS4_PATH", transitive, false, checkAS4Path},
+	AttrAS4Aggregator:           {"AS4_AGGREGATOR", transitive, false, checkAS4Aggregator},
+	AttrIPv6ExtendedCommunities: {"IPV6_EXTENDED_COMMUNITIES", transitive, true, multipleOf(20, "section 7.15")},
+	AttrLargeCommunities:        {"LARGE_COMMUNITIES", transitive, true, checkLargeCommunities},
 }
 
 func (t AttrType) recognized() bool {
@@ -110,10 +112,8 @@ func checkOrigin(d *Decoder, v []byte) fault {
 	return fault{}
 }
 
+// checkNextHop only notes the value: whether it matters is known at the end.
 func checkNextHop(d *Decoder, v []byte) fault {
-	if len(v) != 4 {
-		return withdraw(SubAttributeLength, "length is not 4 (RFC 7606 section 7.3)")
-	}
 	d.hop = v
 	return fault{}
 }
@@ -158,6 +158,7 @@ func checkAggregator(d *Decoder, v []byte) fault {
 	if [4]byte(d.aggregator[:4]) == [4]byte{} {
 		return discard("AS 0 (RFC 7607)")
 	}
+	d.hasAggregator, d.rebuild = true, d.rebuild || !d.FourOctetAS
 	return fault{}
 }
 
@@ -205,9 +206,12 @@ func checkAS4Aggregator(d *Decoder, v []byte) fault {
 	return fault{}
 }
 
-func checkLargeCommunities(_ *Decoder, v []byte) fault {
+func checkLargeCommunities(d *Decoder, v []byte) fault {
 	if len(v) == 0 || len(v)%12 != 0 {
 		return withdraw(SubOptionalAttribute, "length is not a multiple of 12 above 0 (RFC 8092 section 6)")
+	}
+	for ; len(v) > 12; v = v[12:] {
+		d.rebuild = d.rebuild || bytes.Compare(v[:12], v[12:24]) >= 0
 	}
 	return fault{}
 }
