@@ -44,7 +44,9 @@ type state struct {
 
 // offence is the worst error of a message.
 type offence struct {
-	fault
+	action  Action
+	subcode uint8 // if it comes to a NOTIFICATION
+	why     string
 	culprit Attribute
 }
 
@@ -116,7 +118,7 @@ func (d *Decoder) scan(b []byte) error {
 			d.rebuild = d.rebuild || a.Type < last
 			last = a.Type
 		}
-		if !keep || a.Flags != b[at] || a.Flags&FlagExtended != 0 && len(a.Value) <= 255 {
+		if !keep || a.Flags != b[at] || len(a.Value) > 255 != (a.Flags&FlagExtended != 0) {
 			d.set = append(d.set, b[run:at]...)
 			if keep {
 				d.set = AppendAttribute(d.set, a.Flags, a.Type, a.Value)
@@ -140,7 +142,7 @@ func (d *Decoder) cutShort(b []byte) error {
 		return Errorf(CodeUpdate, SubMalformedAttributeList, nil, "%s exceeds the list of attributes (RFC 7606 section 3 j)", a.Type)
 	}
 	d.others = true
-	d.fail(&a, withdraw(SubMalformedAttributeList, "exceeds the list of attributes (RFC 7606 section 4)"))
+	d.withdraw(a.Type, nil, SubMalformedAttributeList, "exceeds the list of attributes (RFC 7606 section 4)")
 	return nil
 }
 
@@ -161,11 +163,12 @@ func (d *Decoder) attribute(a *Attribute) (keep bool, err error) {
 	}
 	d.others = true
 	if a.Flags&transitive != spec.flags {
-		d.fail(a, withdraw(SubAttributeFlags, "flags conflict with the type (RFC 7606 section 3 c)"))
+		d.withdraw(a.Type, a.Value, SubAttributeFlags, "flags conflict with the type (RFC 7606 section 3 c)")
+		d.blame(a)
 		return false, nil
 	}
-	if f := spec.check(d, a.Value); f.action != None {
-		d.fail(a, f)
+	if !spec.check(d, a.Value) {
+		d.blame(a)
 		return false, nil
 	}
 	a.minimize()
@@ -187,7 +190,7 @@ func (d *Decoder) duplicate(a *Attribute) error {
 	if a.Type == AttrMPReach || a.Type == AttrMPUnreach {
 		return Errorf(CodeUpdate, SubMalformedAttributeList, nil, "%s appears twice (RFC 7606 section 3 g)", a.Type)
 	}
-	d.fail(a, discard("appears twice (RFC 7606 section 3 g)"))
+	d.discard(a.Type, a.Value, "appears twice (RFC 7606 section 3 g)")
 	return nil
 }
 

@@ -1,9 +1,28 @@
 package bgp
 
-// fail notes an error; the strongest action counts (RFC 7606 section 3 h).
-func (d *Decoder) fail(a *Attribute, f fault) {
-	if d.worst == nil || f.action > d.worst.action {
-		d.worst = &offence{f, *a}
+// withdraw notes an error that has the routes treated as withdrawn. It returns
+// false, as a check does.
+func (d *Decoder) withdraw(t AttrType, v []byte, subcode uint8, why string) bool {
+	return d.fail(offence{TreatAsWithdraw, subcode, why, Attribute{0, t, v}})
+}
+
+// discard notes an error that has the attribute discarded.
+func (d *Decoder) discard(t AttrType, v []byte, why string) bool {
+	return d.fail(offence{AttributeDiscard, SubOptionalAttribute, why, Attribute{0, t, v}})
+}
+
+// fail keeps the strongest action (RFC 7606 section 3 h).
+func (d *Decoder) fail(o offence) bool {
+	if d.worst == nil || o.action > d.worst.action {
+		d.worst = &o
+	}
+	return false
+}
+
+// blame completes the worst offence if it is of this attribute.
+func (d *Decoder) blame(a *Attribute) {
+	if d.worst != nil && d.worst.culprit.Type == a.Type {
+		d.worst.culprit.Flags = a.Flags
 	}
 }
 
@@ -34,14 +53,14 @@ func (d *Decoder) settle(u *Update, r *Routes) error {
 func (d *Decoder) mandatory(u *Update) {
 	for _, t := range [...]AttrType{AttrOrigin, AttrASPath} {
 		if !d.saw(t) {
-			d.fail(&Attribute{Type: t}, withdraw(SubMissingWellKnown, "is missing (RFC 7606 section 3 d)"))
+			d.withdraw(t, nil, SubMissingWellKnown, "is missing (RFC 7606 section 3 d)")
 		}
 	}
 	if d.EnforceFirstAS && !d.Internal && d.saw(AttrASPath) && d.info.first != d.AS {
-		d.fail(&Attribute{Type: AttrASPath}, withdraw(SubMalformedASPath, "does not begin with the peer's AS (RFC 7606 section 7.2)"))
+		d.withdraw(AttrASPath, nil, SubMalformedASPath, "does not begin with the peer's AS (RFC 7606 section 7.2)")
 	}
 	if len(u.NLRI) > 0 && !d.saw(AttrNextHop) {
-		d.fail(&Attribute{Type: AttrNextHop}, withdraw(SubMissingWellKnown, "is missing (RFC 7606 section 3 d)"))
+		d.withdraw(AttrNextHop, nil, SubMissingWellKnown, "is missing (RFC 7606 section 3 d)")
 	}
 }
 

@@ -72,7 +72,7 @@ func (d *Decoder) part(r *Routes, t AttrType, f Family, p Part) error {
 		return nil
 	}
 	if len(p.Announced) > 0 {
-		d.checkHop(&Attribute{FlagOptional, AttrMPReach, d.reach}, p.NextHop)
+		d.checkHop(AttrMPReach, p.NextHop)
 	}
 	r.Parts = append(r.Parts, p)
 	return nil
@@ -81,21 +81,20 @@ func (d *Decoder) part(r *Routes, t AttrType, f Family, p Part) error {
 // nextHop checks NEXT_HOP, unless the routes are in MP_REACH_NLRI alone: RFC
 // 4760 section 3 has it ignored then.
 func (d *Decoder) nextHop(u *Update) {
-	a := Attribute{FlagTransitive, AttrNextHop, d.hop}
 	switch {
 	case d.hop == nil || d.reach != nil && len(u.NLRI) == 0:
 	case len(d.hop) != 4:
-		d.fail(&a, withdraw(SubAttributeLength, "length is not 4 (RFC 7606 section 7.3)"))
+		d.withdraw(AttrNextHop, d.hop, SubAttributeLength, "length is not 4 (RFC 7606 section 7.3)")
 	default:
-		d.checkHop(&a, netip.AddrFrom4([4]byte(d.hop)))
+		d.checkHop(AttrNextHop, netip.AddrFrom4([4]byte(d.hop)))
 	}
 }
 
 // checkHop refuses what is no address of a host (RFC 4271 section 6.3).
-func (d *Decoder) checkHop(a *Attribute, hop netip.Addr) {
+func (d *Decoder) checkHop(t AttrType, hop netip.Addr) {
 	switch {
 	case hop.IsUnspecified() || hop.IsMulticast() || hop.Is4() && (hop.As4()[0] == 0 || hop.As4()[0] >= 240):
-		d.fail(a, withdraw(SubInvalidNextHop, "next hop is not a host (RFC 4271 section 6.3)"))
+		d.withdraw(t, d.hop, SubInvalidNextHop, "next hop is not a host (RFC 4271 section 6.3)")
 	case hop == d.LocalAddr:
 		d.loop = "next hop is the own address (RFC 4271 section 6.3)"
 	}
