@@ -56,7 +56,8 @@ func (s *state) saw(t AttrType) bool { return s.seen[t>>6]&(1<<(t&63)) != 0 }
 // that resets the session.
 func (d *Decoder) Decode(body []byte, r *Routes) error {
 	r.reset()
-	d.state = state{rank: Rank{LocalPref: DefaultLocalPref}}
+	d.state = state{}
+	d.rank.LocalPref = DefaultLocalPref
 	u, err := frame(body)
 	if err != nil {
 		return err
