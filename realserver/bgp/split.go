@@ -88,6 +88,7 @@ func (d *Decoder) nextHop(u *Update) {
 	default:
 		d.checkHop(AttrNextHop, netip.AddrFrom4([4]byte(d.hop)))
 	}
+	d.blame(&Attribute{FlagTransitive, AttrNextHop, d.hop})
 }
 
 // checkHop refuses what is no address of a host (RFC 4271 section 6.3).
