@@ -81,11 +81,12 @@ func (d *Decoder) part(r *Routes, t AttrType, f Family, p Part) error {
 // nextHop checks NEXT_HOP, unless the routes are in MP_REACH_NLRI alone: RFC
 // 4760 section 3 has it ignored then.
 func (d *Decoder) nextHop(u *Update) {
-	switch {
-	case d.hop == nil || d.reach != nil && len(u.NLRI) == 0:
-	case len(d.hop) != 4:
+	if d.hop == nil || d.reach != nil && len(u.NLRI) == 0 {
+		return
+	}
+	if len(d.hop) != 4 {
 		d.withdraw(AttrNextHop, d.hop, SubAttributeLength, "length is not 4 (RFC 7606 section 7.3)")
-	default:
+	} else {
 		d.checkHop(AttrNextHop, netip.AddrFrom4([4]byte(d.hop)))
 	}
 	d.blame(&Attribute{FlagTransitive, AttrNextHop, d.hop})
