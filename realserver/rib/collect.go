@@ -178,28 +178,27 @@ func (t *table[K]) peek(slots []uint32, dst []Change[K]) []Change[K] {
 	return dst
 }
 
-// Best4 is the present state of one IPv4 prefix, for readers, with a
-// reference to its set.
-func (s *Shard) Best4(d Domain, k K4) (AttrID, PeerID) {
+// Best4 is the present state of one IPv4 prefix, as Peek4 shows it; without a
+// set when there is none.
+func (s *Shard) Best4(d Domain, k K4) Change[K4] {
 	if t := s.domain(d); t != nil {
 		return t.v4.bestOf(k)
 	}
-	return 0, 0
+	return Change[K4]{Key: k}
 }
 
-// Best6 is the present state of one IPv6 prefix, for readers, with a reference
-// to its set.
-func (s *Shard) Best6(d Domain, k K6) (AttrID, PeerID) {
+// Best6 does for IPv6 what Best4 does for IPv4.
+func (s *Shard) Best6(d Domain, k K6) Change[K6] {
 	if t := s.domain(d); t != nil {
 		return t.v6.bestOf(k)
 	}
-	return 0, 0
+	return Change[K6]{Key: k}
 }
 
-func (t *table[K]) bestOf(k K) (AttrID, PeerID) {
-	_, e := t.find(k)
+func (t *table[K]) bestOf(k K) Change[K] {
+	slot, e := t.find(k)
 	if e == nil {
-		return 0, 0
+		return Change[K]{Key: k}
 	}
 	if e.flags&flagPending != 0 {
 		t.forced.Store(true)
@@ -207,5 +206,5 @@ func (t *table[K]) bestOf(k K) (AttrID, PeerID) {
 	if e.attr != 0 {
 		t.s.sets.Retain(e.attr, 1)
 	}
-	return e.attr, e.peer
+	return Change[K]{Key: k, Slot: slot, Attr: e.attr, Peer: e.peer}
 }
