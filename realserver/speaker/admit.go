@@ -133,7 +133,7 @@ func (s *Speaker) sort(at where, l *listenerConfig, conn *net.TCPConn, from neti
 		s.records[key] = rec
 		s.evict()
 	}
-	c := &session{sp: s, rec: rec, conn: conn, raw: raw, port: from.Port(), md5: n.key != "", customer: s.customers[n.customer]}
+	c := &session{sp: s, rec: rec, conn: conn, raw: raw, port: from.Port(), md5: n.key != "", customer: s.customers[n.customer], gone: make(chan struct{})}
 	c.n.Store(n)
 	c.in.limit = bgp.MaxMessage
 	c.pendingHere = true

@@ -185,3 +185,31 @@ func (b *bench) session(peer string) control.Session {
 	b.t.Fatalf("no session of %s", peer)
 	return control.Session{}
 }
+
+// configOf is a configuration at one address.
+func configOf(customers ...control.Customer) control.Config {
+	return control.Config{
+		Schema: control.Schema, RouterID: routerID, Customers: customers,
+		Services: []control.Service{{Pool: pool, VIPs: addrs(vipA), Port: 179, LocalAS: localAS}},
+	}
+}
+
+// control127 is a customer with n signed routers.
+func control127(n int) control.Customer {
+	c := control.Customer{Name: "many", CustomerSpec: api.CustomerSpec{Pools: []string{pool}}}
+	for i := range n {
+		c.Neighbors = append(c.Neighbors, api.CustomerNeighbor{
+			Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{127, 9, byte(i >> 8), byte(i)}), 32), MD5Secret: "a",
+		})
+	}
+	return c
+}
+
+func contains(text string, parts ...string) bool {
+	for _, p := range parts {
+		if !strings.Contains(text, p) {
+			return false
+		}
+	}
+	return true
+}

@@ -85,12 +85,7 @@ func (s *session) fill() error {
 // readReady reads what there is. False makes the poller wait, without a
 // buffer.
 func (s *session) readReady(fd uintptr) bool {
-	b := s.in.buf
-	if b == nil {
-		b = s.sp.buffers.get()
-		b.w = copy(b.data, s.in.partial)
-		s.in.buf, s.in.partial = b, nil
-	}
+	b := s.borrow()
 	to := len(b.data)
 	if s.n.Load().limits.updatesPerSecond > 0 {
 		to = min(to, b.w+pacedRead)
@@ -113,6 +108,16 @@ func (s *session) readReady(fd uintptr) bool {
 			return true
 		}
 	}
+}
+
+// borrow gets a buffer, with what was kept.
+func (s *session) borrow() *buffer {
+	if s.in.buf == nil {
+		b := s.sp.buffers.get()
+		b.w = copy(b.data, s.in.partial)
+		s.in.buf, s.in.partial = b, nil
+	}
+	return s.in.buf
 }
 
 // park gives the buffer back and keeps what is not handled.
@@ -152,6 +157,7 @@ func (s *session) lookAround() error {
 	if err := s.stopped(); err != nil {
 		return err
 	}
+	s.answer()
 	if !s.silent(time.Now()) {
 		return nil
 	}
@@ -189,6 +195,7 @@ func (s *session) pause(d time.Duration) error {
 		if err := s.stopped(); err != nil {
 			return err
 		}
+		s.answer()
 		// Whatever becomes ready, it is not read.
 		if err := s.raw.Read(func(uintptr) bool { return false }); !errors.Is(err, os.ErrDeadlineExceeded) {
 			return &closedError{err}
@@ -197,6 +204,9 @@ func (s *session) pause(d time.Duration) error {
 	s.heard.Store(time.Now().UnixNano())
 	if err := s.conn.SetReadDeadline(time.Time{}); err != nil {
 		return &closedError{err}
+	}
+	if len(s.in.partial) > 0 {
+		s.borrow() // there may be whole messages: they are not waited for
 	}
 	return s.stopped()
 }

@@ -3,7 +3,6 @@ package speaker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -54,7 +53,11 @@ func (r router) dial(t *testing.T, timeout time.Duration) (*link, error) {
 				errs = append(errs, tcpmd5.SetKey(fd, netip.PrefixFrom(r.to.Addr(), r.to.Addr().BitLen()), r.key))
 			}
 			if r.ttl != 0 {
-				errs = append(errs, unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TTL, r.ttl))
+				level, option := unix.IPPROTO_IP, unix.IP_TTL
+				if r.to.Addr().Is6() {
+					level, option = unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS
+				}
+				errs = append(errs, unix.SetsockoptInt(fd, level, option, r.ttl))
 			}
 			if r.rbuf != 0 {
 				errs = append(errs, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, r.rbuf))
@@ -237,6 +240,22 @@ func (l *link) alive() {
 	}
 }
 
+// keepUp sends KEEPALIVEs until the test ends.
+func (l *link) keepUp() {
+	ctx := l.t.Context()
+	go func() {
+		for ctx.Err() == nil {
+			if _, err := l.Write(bgp.AppendKeepalive(nil)); err != nil {
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
+	}()
+}
+
 func (l *link) keepalive() []byte { return bgp.AppendKeepalive(nil) }
 
 // announce is an UPDATE for prefixes with one path.
@@ -263,4 +282,23 @@ func many(as uint32, n int) (messages []byte) {
 	return messages
 }
 
-var _ = fmt.Sprint
+// forget makes the kernel forget a connection without a packet to the other
+// side, as a power cut does.
+func forget(t *testing.T, l *link) {
+	t.Helper()
+	raw, err := l.Conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := onFD(raw, func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR, 1) }); err != nil {
+		t.Skipf("needs CAP_NET_ADMIN: %v", err)
+	}
+	_ = l.Conn.Close()
+}
+
+// alive2 sends the rest of a message first.
+func (l *link) alive2(rest []byte) {
+	l.t.Helper()
+	l.send(rest)
+	l.alive()
+}

@@ -87,6 +87,9 @@ func (s *session) decoderPeer() bgp.Peer {
 	}
 }
 
+// leastPause is worth the trouble of a pause.
+const leastPause = 20 * time.Millisecond
+
 // pace waits while the customer has more than its share of prefixes a second.
 func (s *session) pace(r *bgp.Routes, rate int) error {
 	prefixes := 0
@@ -101,8 +104,8 @@ func (s *session) pace(r *bgp.Routes, rate int) error {
 		}
 	}
 	wait := s.customer.bucket.take(prefixes, rate, time.Now())
-	if wait <= 0 {
-		return nil
+	if wait < leastPause {
+		return nil // it counts with the next one
 	}
 	if err := s.flush(); err != nil {
 		return err

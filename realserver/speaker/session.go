@@ -54,6 +54,11 @@ type session struct {
 	// stopping is why the session must end; the first reason counts.
 	stopping atomic.Pointer[error]
 
+	// asked is who wants to have the state written down; gone is closed when
+	// the session has ended.
+	asked atomic.Pointer[chan *State]
+	gone  chan struct{}
+
 	clock
 	in       input
 	out      output

@@ -26,7 +26,7 @@ func (s *session) connected() state {
 			return s.end(err)
 		}
 	}
-	s.ours = offer(n)
+	s.ours = n.offer
 	s.enter(openSent)
 	s.startClock(s.sp.opts.OpenTimeout)
 	s.send(bgp.TypeOpen, s.ours.Append(nil))
@@ -231,6 +231,7 @@ func (s *session) end(why error) state {
 	s.finish(final)
 	s.leave()
 	s.sp.ended(s, before, why)
+	close(s.gone)
 	linger(s.conn, final != nil)
 	s.sp.closed(s)
 	return nil
