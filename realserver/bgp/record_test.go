@@ -77,8 +77,8 @@ func writeConfig(t *testing.T, dir, name string, port int) {
 		t.Fatal(err)
 	}
 	var many strings.Builder
-	for i := range 2000 {
-		many.WriteString("route 10." + strconv.Itoa(i/256) + "." + strconv.Itoa(i%256) + ".0/24 blackhole;\n")
+	for i := range 500 { // enough for messages of more than 4096 bytes
+		many.WriteString("route 2001:db8::" + strconv.Itoa(i) + "/128 blackhole;\n")
 	}
 	for file, content := range map[string]string{name: strings.ReplaceAll(string(text), "PORT", strconv.Itoa(port)), "many.conf": many.String()} {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o644); err != nil {
