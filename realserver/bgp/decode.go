@@ -111,18 +111,21 @@ func (d *Decoder) scan(b []byte) error {
 			d.set = append(d.set, b[run:at]...)
 			return d.cutShort(b[at:])
 		}
-		keep, err := d.attribute(&a)
-		if err != nil {
-			return err
+		flags, keep := a.Flags, a.Type != AttrNextHop
+		if !d.plain(a.Flags, a.Type, a.Value) {
+			var err error
+			if flags, keep, err = d.attribute(a); err != nil {
+				return err
+			}
 		}
 		if keep {
 			d.rebuild = d.rebuild || a.Type < last
 			last = a.Type
 		}
-		if !keep || a.Flags != b[at] || len(a.Value) > 255 != (a.Flags&FlagExtended != 0) {
+		if !keep || flags != a.Flags || len(a.Value) > 255 != (flags&FlagExtended != 0) {
 			d.set = append(d.set, b[run:at]...)
 			if keep {
-				d.set = AppendAttribute(d.set, a.Flags, a.Type, a.Value)
+				d.set = AppendAttribute(d.set, flags, a.Type, a.Value)
 			}
 			run = at + n
 		}
@@ -130,6 +133,48 @@ func (d *Decoder) scan(b []byte) error {
 	}
 	d.set = append(d.set, b[run:]...)
 	return nil
+}
+
+// plain is the way of nearly all attributes: it takes those that nothing is
+// wrong with and that stay as they are, and NEXT_HOP, which does not. What it does not take is for attribute
+// to judge, which comes to the same result at twice the time.
+func (d *Decoder) plain(flags byte, t AttrType, v []byte) bool {
+	bit := uint64(1) << (t & 63)
+	if t >= 64 || d.seen[0]&bit != 0 {
+		return false
+	}
+	switch uint(flags)<<8 | uint(t) {
+	case wellKnown<<8 | uint(AttrOrigin):
+		if len(v) != 1 || v[0] > 2 {
+			return false
+		}
+		d.rank.Origin = v[0]
+	case wellKnown<<8 | uint(AttrASPath):
+		if !d.FourOctetAS || !checkASPath(d, v) {
+			return false
+		}
+	case wellKnown<<8 | uint(AttrNextHop):
+		d.hop = v
+	case nonTransitive<<8 | uint(AttrMED):
+		if len(v) != 4 {
+			return false
+		}
+		d.rank.MED, d.rank.HasMED = binary.BigEndian.Uint32(v), true
+	case wellKnown<<8 | uint(AttrLocalPref):
+		if len(v) != 4 || !d.Internal {
+			return false
+		}
+		d.rank.LocalPref, d.hasLocalPref = binary.BigEndian.Uint32(v), true
+	case transitive<<8 | uint(AttrCommunities):
+		if len(v) == 0 || len(v)%4 != 0 {
+			return false
+		}
+	default:
+		return false
+	}
+	d.others = true
+	d.seen[0] |= bit
+	return true
 }
 
 // cutShort handles a list that ends within an attribute (RFC 7606 section 4).
@@ -147,12 +192,11 @@ func (d *Decoder) cutShort(b []byte) error {
 	return nil
 }
 
-// attribute tells whether an attribute stays, and reduces its flags to those
-// that have a meaning.
-func (d *Decoder) attribute(a *Attribute) (keep bool, err error) {
+// attribute tells whether an attribute stays, with what flags.
+func (d *Decoder) attribute(a Attribute) (flags byte, keep bool, err error) {
 	word, bit := a.Type>>6, uint64(1)<<(a.Type&63)
 	if d.seen[word]&bit != 0 {
-		return false, d.duplicate(a)
+		return 0, false, d.duplicate(a)
 	}
 	d.seen[word] |= bit
 	if !a.Type.recognized() {
@@ -160,34 +204,32 @@ func (d *Decoder) attribute(a *Attribute) (keep bool, err error) {
 	}
 	spec := &attributes[a.Type]
 	if spec.check == nil {
-		return false, d.multiprotocol(a)
+		return 0, false, d.multiprotocol(a)
 	}
 	d.others = true
 	if a.Flags&transitive != spec.flags {
 		d.withdraw(a.Type, a.Value, SubAttributeFlags, "flags conflict with the type (RFC 7606 section 3 c)")
 		d.blame(a)
-		return false, nil
+		return 0, false, nil
 	}
 	if !spec.check(d, a.Value) {
 		d.blame(a)
-		return false, nil
+		return 0, false, nil
 	}
-	a.minimize()
-	return spec.stays, nil
+	return minimal(a.Flags), spec.stays, nil
 }
 
-// minimize clears flags that have no meaning: Partial has one for optional
+// minimal clears flags that have no meaning: Partial has one for optional
 // transitive attributes alone.
-func (a *Attribute) minimize() {
-	if a.Flags&transitive == transitive {
-		a.Flags &= transitive | FlagPartial | FlagExtended
-	} else {
-		a.Flags &= transitive | FlagExtended
+func minimal(flags byte) byte {
+	if flags&transitive == transitive {
+		return flags & (transitive | FlagPartial | FlagExtended)
 	}
+	return flags & (transitive | FlagExtended)
 }
 
 // duplicate handles RFC 7606 section 3 g.
-func (d *Decoder) duplicate(a *Attribute) error {
+func (d *Decoder) duplicate(a Attribute) error {
 	if a.Type == AttrMPReach || a.Type == AttrMPUnreach {
 		return Errorf(CodeUpdate, SubMalformedAttributeList, nil, "%s appears twice (RFC 7606 section 3 g)", a.Type)
 	}
@@ -195,18 +237,17 @@ func (d *Decoder) duplicate(a *Attribute) error {
 	return nil
 }
 
-func (d *Decoder) unrecognized(a *Attribute) (keep bool, err error) {
+func (d *Decoder) unrecognized(a Attribute) (flags byte, keep bool, err error) {
 	d.others = true
 	if a.Flags&FlagOptional == 0 {
 		// RFC 4271 section 6.3, which RFC 7606 leaves as it is.
-		return false, Errorf(CodeUpdate, SubUnrecognizedWellKnown, a.data(SubUnrecognizedWellKnown), "%s is well-known and not recognized", a.Type)
+		return 0, false, Errorf(CodeUpdate, SubUnrecognizedWellKnown, a.data(SubUnrecognizedWellKnown), "%s is well-known and not recognized", a.Type)
 	}
-	a.Flags |= FlagPartial // RFC 4271 section 5
-	a.minimize()
-	return a.Flags&FlagTransitive != 0, nil
+	// RFC 4271 section 5: passed on with Partial set.
+	return minimal(a.Flags | FlagPartial), a.Flags&FlagTransitive != 0, nil
 }
 
-func (d *Decoder) multiprotocol(a *Attribute) error {
+func (d *Decoder) multiprotocol(a Attribute) error {
 	least := 5
 	if a.Type == AttrMPUnreach {
 		least = 3
@@ -223,7 +264,7 @@ func (d *Decoder) multiprotocol(a *Attribute) error {
 }
 
 // data is what a NOTIFICATION shows of the attribute (RFC 4271 section 6.3).
-func (a *Attribute) data(subcode uint8) []byte {
+func (a Attribute) data(subcode uint8) []byte {
 	switch subcode {
 	case SubMalformedAttributeList, SubMalformedASPath:
 		return nil
