@@ -31,7 +31,7 @@ type state struct {
 	as4Aggregator  []byte
 	loop           string
 	info           pathInfo
-	rank           Rank
+	rank           *Rank
 	as4Len         uint32
 	aggregator     [8]byte
 	others         bool // attributes other than MP_UNREACH_NLRI
@@ -57,11 +57,13 @@ func (s *state) saw(t AttrType) bool { return s.seen[t>>6]&(1<<(t&63)) != 0 }
 func (d *Decoder) Decode(body []byte, r *Routes) error {
 	r.reset()
 	d.state = state{}
+	d.rank = &r.Rank
 	d.rank.LocalPref = DefaultLocalPref
-	u, err := frame(body)
+	withdrawn, attributes, err := frame(body)
 	if err != nil {
 		return err
 	}
+	u := Update{Withdrawn: body[2:withdrawn], Attributes: body[withdrawn+2 : attributes], NLRI: body[attributes:]}
 	if err := d.scan(u.Attributes); err != nil {
 		return err
 	}
@@ -75,29 +77,29 @@ func (d *Decoder) Decode(body []byte, r *Routes) error {
 	if err := d.settle(&u, r); err != nil {
 		return err
 	}
-	if r.announces() {
-		d.finish(r)
+	if !r.announces() {
+		r.Rank = Rank{}
+		return nil
 	}
+	d.finish(r)
 	return nil
 }
 
-// frame finds the three fields (RFC 7606 section 3 b).
-func frame(body []byte) (u Update, err error) {
+// frame finds where the withdrawn routes end and where the attributes do (RFC
+// 7606 section 3 b).
+func frame(body []byte) (withdrawn, attributes int, err error) {
 	if len(body) < 4 {
-		return u, Errorf(CodeUpdate, SubMalformedAttributeList, nil, "UPDATE of %d bytes", len(body))
+		return 0, 0, Errorf(CodeUpdate, SubMalformedAttributeList, nil, "UPDATE of %d bytes", len(body))
 	}
-	withdrawn := int(binary.BigEndian.Uint16(body))
-	if withdrawn > len(body)-4 {
-		return u, Errorf(CodeUpdate, SubMalformedAttributeList, nil, "withdrawn routes length %d exceeds the message", withdrawn)
+	withdrawn = 2 + int(binary.BigEndian.Uint16(body))
+	if withdrawn > len(body)-2 {
+		return 0, 0, Errorf(CodeUpdate, SubMalformedAttributeList, nil, "withdrawn routes length %d exceeds the message", withdrawn-2)
 	}
-	u.Withdrawn = body[2 : 2+withdrawn]
-	rest := body[2+withdrawn:]
-	attributes := int(binary.BigEndian.Uint16(rest))
-	if attributes > len(rest)-2 {
-		return u, Errorf(CodeUpdate, SubMalformedAttributeList, nil, "total path attribute length %d exceeds the message", attributes)
+	attributes = withdrawn + 2 + int(binary.BigEndian.Uint16(body[withdrawn:]))
+	if attributes > len(body) {
+		return 0, 0, Errorf(CodeUpdate, SubMalformedAttributeList, nil, "total path attribute length %d exceeds the message", attributes-withdrawn-2)
 	}
-	u.Attributes, u.NLRI = rest[2:2+attributes], rest[2+attributes:]
-	return u, nil
+	return withdrawn, attributes, nil
 }
 
 // scan checks the attributes one by one and puts those that stay into the set.

@@ -9,12 +9,11 @@ type facts struct {
 
 func look(body []byte) facts {
 	var f facts
-	u, err := frame(body)
+	withdrawn, attributes, err := frame(body)
 	if err != nil {
 		return f
 	}
-	f.withdrawn, f.nlri = u.Withdrawn, u.NLRI
-	f.left = u.Attributes
+	f.withdrawn, f.left, f.nlri = body[2:withdrawn], body[withdrawn+2:attributes], body[attributes:]
 	for len(f.left) > 0 {
 		a, n, ok := cutAttribute(f.left)
 		if !ok {
