@@ -106,7 +106,7 @@ func frame(body []byte) (withdrawn, attributes int, err error) {
 // Most stay as they are: they are copied in runs.
 func (d *Decoder) scan(b []byte) error {
 	d.set = d.set[:0]
-	run, last := 0, AttrType(0)
+	run, last, sorted := 0, AttrType(0), true
 	for at := 0; at < len(b); {
 		a, n, ok := cutAttribute(b[at:])
 		if !ok {
@@ -121,7 +121,7 @@ func (d *Decoder) scan(b []byte) error {
 			}
 		}
 		if keep {
-			d.rebuild = d.rebuild || a.Type < last
+			sorted = sorted && a.Type > last
 			last = a.Type
 		}
 		if !keep || flags != a.Flags || len(a.Value) > 255 != (flags&FlagExtended != 0) {
@@ -134,16 +134,18 @@ func (d *Decoder) scan(b []byte) error {
 		at += n
 	}
 	d.set = append(d.set, b[run:]...)
+	d.rebuild = d.rebuild || !sorted
 	return nil
 }
 
 // plain is the way of nearly all attributes: it takes those that nothing is
-// wrong with and that stay as they are, and NEXT_HOP, which does not. What it does not take is for attribute
-// to judge, which comes to the same result at twice the time.
+// wrong with and that stay as they are, and NEXT_HOP, which does not. What it
+// does not take is for attribute to judge, which comes to the same result at
+// twice the time.
 func (d *Decoder) plain(flags byte, t AttrType, v []byte) bool {
-	bit := uint64(1) << (t & 63)
-	if t >= 64 || d.seen[0]&bit != 0 {
-		return false
+	seen := d.seen[0] | 1<<(t&63)
+	if seen == d.seen[0] {
+		return false // or of a higher type, which are not here
 	}
 	switch uint(flags)<<8 | uint(t) {
 	case wellKnown<<8 | uint(AttrOrigin):
@@ -152,7 +154,7 @@ func (d *Decoder) plain(flags byte, t AttrType, v []byte) bool {
 		}
 		d.rank.Origin = v[0]
 	case wellKnown<<8 | uint(AttrASPath):
-		if !d.FourOctetAS || !checkASPath(d, v) {
+		if !d.FourOctetAS || !d.plainPath(v) {
 			return false
 		}
 	case wellKnown<<8 | uint(AttrNextHop):
@@ -174,8 +176,23 @@ func (d *Decoder) plain(flags byte, t AttrType, v []byte) bool {
 	default:
 		return false
 	}
-	d.others = true
-	d.seen[0] |= bit
+	d.others, d.seen[0] = true, seen
+	return true
+}
+
+// plainPath takes a path of one sequence, which nearly all are.
+func (d *Decoder) plainPath(v []byte) bool {
+	if len(v) < 6 || v[0] != segmentSequence || len(v) != 2+4*int(v[1]) {
+		return false
+	}
+	own := d.LocalAS
+	for i := 2; i <= len(v)-4; i += 4 {
+		if as := binary.BigEndian.Uint32(v[i:]); as == 0 || as == own {
+			return false
+		}
+	}
+	d.info.length, d.info.first = uint32(v[1]), binary.BigEndian.Uint32(v[2:])
+	d.hasPath = true
 	return true
 }
 
