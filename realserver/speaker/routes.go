@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"errors"
 	"time"
 
 	"github.com/peerage/peerage/api"
@@ -14,9 +15,8 @@ import (
 // one of the same router has left by then.
 func (s *session) join() error {
 	n, a := s.n.Load(), s.agreed.Load()
-	if m := n.limits.maxPrefixes; m.Limit > 0 {
-		s.quota = rib.NewQuota(int64(m.Limit), m.Action != api.MaxPrefixesWarn)
-	}
+	m := n.limits.maxPrefixes
+	s.quota = rib.NewQuota(int64(m.Limit), m.Action != api.MaxPrefixesWarn)
 	s.rec.turn.Lock()
 	s.joined = true
 	p, err := s.sp.exchange.Join(s.sp.work, exchange.PeerConfig{
@@ -70,13 +70,21 @@ func (s *session) update(body []byte) error {
 	}
 	s.customer.updates.Add(1)
 	if err := s.exchange.Load().Update(s.sp.work, r); err != nil {
-		return err
+		return overfull(err)
 	}
 	s.dirty = true
 	if rate := s.n.Load().limits.updatesPerSecond; rate > 0 {
 		return s.pace(r, rate)
 	}
 	return nil
+}
+
+// overfull is what a router is told that sends more than the process can keep.
+func overfull(err error) error {
+	if errors.Is(err, rib.ErrSetsFull) {
+		return bgp.Errorf(bgp.CodeCease, bgp.SubOutOfResources, nil, "%v", err)
+	}
+	return err
 }
 
 func (s *session) decoderPeer() bgp.Peer {
@@ -121,7 +129,7 @@ func (s *session) flush() error {
 	}
 	s.dirty = false
 	if err := s.exchange.Load().Flush(s.sp.work); err != nil {
-		return err
+		return overfull(err)
 	}
 	if !s.limited() {
 		return nil
@@ -142,7 +150,7 @@ func (s *session) limited() bool {
 func (s *session) overLimit() error {
 	n := s.n.Load()
 	m := n.limits.maxPrefixes
-	if m.Limit > 0 && s.quota != nil {
+	if m.Limit > 0 && s.quota != nil { // it has joined
 		used := s.quota.Used()
 		if used*100 >= int64(m.Limit)*int64(m.WarnAt) && s.warned.CompareAndSwap(false, true) {
 			s.sp.log.Warn("session comes near its greatest number of routes", "session", s.rec.id(), "customer", n.customer, "routes", used, "limit", m.Limit)
