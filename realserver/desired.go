@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -55,7 +54,7 @@ func desire(name string, st *api.State, now time.Time) (*desired, error) {
 	slices.SortFunc(d.speaker.Probes, netip.Addr.Compare)
 	d.speaker.RouterID = routerID(d.speaker.Own)
 	d.speaker.Customers = customers(d.speaker.Services, st)
-	d.speaker.Routes = routes(st, now)
+	d.speaker.Routes = st.ActiveRoutes(now)
 	return d, nil
 }
 
@@ -68,18 +67,6 @@ func customers(services []Service, st *api.State) []*api.Customer {
 		}
 	}
 	slices.SortFunc(all, func(a, b *api.Customer) int { return cmp.Compare(a.Name, b.Name) })
-	return all
-}
-
-// routes are what operators originate now. An expired one ends here, also
-// while nobody can delete it from the store.
-func routes(st *api.State, now time.Time) []api.RouteIntent {
-	var all []api.RouteIntent
-	for _, id := range slices.Sorted(maps.Keys(st.Routes)) {
-		if r := st.Routes[id]; r.Active(now) {
-			all = append(all, *r)
-		}
-	}
 	return all
 }
 

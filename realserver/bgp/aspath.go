@@ -55,15 +55,18 @@ func (p *pathInfo) walk(v []byte, own uint32) (why string) {
 			return "segment type is not known (RFC 7606 section 7.2)"
 		}
 		for ; len(segment) >= 4; segment = segment[4:] {
-			as := binary.BigEndian.Uint32(segment)
-			p.own = p.own || as == own
-			p.zero = p.zero || as == 0
+			switch binary.BigEndian.Uint32(segment) {
+			case 0:
+				p.zero = true
+			case own:
+				p.own = true
+			}
 		}
 	}
 	return ""
 }
 
-func checkASPath(d *Decoder, v []byte) fault {
+func checkASPath(d *Decoder, v []byte) bool {
 	if !d.FourOctetAS {
 		d.path = widenPath(d.path[:0], v)
 		v = d.path
@@ -79,9 +82,10 @@ func checkASPath(d *Decoder, v []byte) fault {
 		why = "confederation segment from an external peer (RFC 5065 section 5)"
 	}
 	if why != "" {
-		return withdraw(SubMalformedASPath, why)
+		return d.withdraw(AttrASPath, v, SubMalformedASPath, why)
 	}
-	return fault{}
+	d.hasPath, d.rebuild = true, d.rebuild || !d.FourOctetAS
+	return true
 }
 
 // widenPath rewrites a path of 2-octet numbers with 4-octet ones. What is
@@ -104,23 +108,23 @@ func widenPath(dst, v []byte) []byte {
 
 // checkAS4Path keeps the path for merging, without the confederation segments
 // that it must not have (RFC 6793 sections 3 and 6).
-func checkAS4Path(d *Decoder, v []byte) fault {
+func checkAS4Path(d *Decoder, v []byte) bool {
 	if d.FourOctetAS {
-		return discard("from a peer with 4-octet AS numbers (RFC 6793 section 4.1)")
+		return d.discard(AttrAS4Path, v, "from a peer with 4-octet AS numbers (RFC 6793 section 4.1)")
 	}
 	var p pathInfo
 	if len(v) < 6 || len(v)%2 != 0 {
-		return discard("length cannot be that of a path (RFC 6793 section 6)")
+		return d.discard(AttrAS4Path, v, "length cannot be that of a path (RFC 6793 section 6)")
 	}
 	if why := p.walk(v, 0); why != "" {
-		return discard("malformed segments (RFC 6793 section 6)")
+		return d.discard(AttrAS4Path, v, "malformed segments (RFC 6793 section 6)")
 	}
 	if p.zero {
-		return discard("AS 0 (RFC 7607)")
+		return d.discard(AttrAS4Path, v, "AS 0 (RFC 7607)")
 	}
 	d.as4Path, d.as4Len = v, p.length
 	if !p.confed {
-		return fault{}
+		return true
 	}
 	d.stripped = d.stripped[:0]
 	for len(v) > 0 {
@@ -131,7 +135,7 @@ func checkAS4Path(d *Decoder, v []byte) fault {
 		v = v[size:]
 	}
 	d.as4Path = d.stripped
-	return discard("confederation segments are discarded (RFC 6793 section 6)")
+	return d.discard(AttrAS4Path, v, "confederation segments are discarded (RFC 6793 section 6)")
 }
 
 // mergePath reconstructs the path that a peer with 2-octet numbers has split

@@ -10,16 +10,13 @@ import (
 // merge reconstructs AS_PATH and AGGREGATOR of a peer with 2-octet numbers
 // (RFC 6793 section 4.2.3).
 func (d *Decoder) merge() {
-	if d.FourOctetAS {
-		return
-	}
-	if d.find(AttrAggregator) != nil && d.as4Aggregator != nil {
+	if d.hasAggregator && d.as4Aggregator != nil {
 		if binary.BigEndian.Uint32(d.aggregator[:]) != ASTrans {
 			return // somebody in between did not know of 4 octets: both AS4 are stale
 		}
 		copy(d.aggregator[:], d.as4Aggregator)
 	}
-	if len(d.as4Path) == 0 || d.find(AttrASPath) == nil || d.info.length < d.as4Len {
+	if len(d.as4Path) == 0 || !d.hasPath || d.info.length < d.as4Len {
 		return
 	}
 	d.merged = mergePath(d.merged[:0], d.path, d.as4Path, d.info.length-d.as4Len)
@@ -27,60 +24,52 @@ func (d *Decoder) merge() {
 	d.info.walk(d.path, d.LocalAS)
 }
 
-// find finds an attribute that was kept.
-func (d *Decoder) find(t AttrType) *Attribute {
-	for i := range d.list {
-		if d.list[i].Type == t {
-			return &d.list[i]
-		}
-	}
-	return nil
-}
-
 // finish fills in what the routes that are announced have in common.
 func (d *Decoder) finish(r *Routes) {
 	d.rank.PathLen, d.rank.FirstAS = d.info.length, d.info.first
-	r.Rank = d.rank
-	b := d.set[:0]
-	localPref := d.Internal && !d.hasLocalPref
-	for i := range d.list {
-		a := &d.list[i]
-		if localPref && a.Type > AttrLocalPref {
-			b, localPref = AppendLocalPref(b, DefaultLocalPref), false
-		}
-		switch a.Type {
-		case AttrNextHop, AttrAS4Path, AttrAS4Aggregator:
-			continue
-		case AttrASPath:
-			if !d.FourOctetAS {
-				a.Value = d.path
-			}
-		case AttrAggregator:
-			a.Value = d.aggregator[:]
-		case AttrLargeCommunities:
-			a.Value = d.uniqueLarge(a.Value)
-		}
-		b = appendCanonical(b, a)
+	if d.rebuild || d.Internal && !d.hasLocalPref {
+		d.rebuildSet()
 	}
-	if localPref {
-		b = AppendLocalPref(b, DefaultLocalPref)
-	}
-	d.set, r.Attributes = b, b
+	r.Attributes, r.Rank = d.set, d.rank
 }
 
-// appendCanonical appends an attribute with no more flags than have a meaning:
-// Partial has one for optional transitive attributes alone.
-func appendCanonical(b []byte, a *Attribute) []byte {
-	flags := a.Flags & transitive
-	if flags == transitive {
-		flags |= a.Flags & FlagPartial
+// rebuildSet makes the set canonical: sorted, with 4-octet AS numbers, and
+// with the LOCAL_PREF that internal peers must be sent (RFC 4271 section 5.1.5).
+func (d *Decoder) rebuildSet() {
+	d.list = d.list[:0]
+	for b := d.set; len(b) > 0; {
+		a, n, ok := cutAttribute(b)
+		if !ok {
+			break
+		}
+		d.insert(a)
+		b = b[n:]
 	}
-	if len(a.Value) <= 255 {
-		b = append(b, flags, byte(a.Type), byte(len(a.Value)))
-	} else {
-		b = append(b, flags|FlagExtended, byte(a.Type), byte(len(a.Value)>>8), byte(len(a.Value)))
+	if d.Internal && !d.hasLocalPref {
+		d.insert(Attribute{FlagTransitive, AttrLocalPref, []byte{0, 0, 0, DefaultLocalPref}})
 	}
-	return append(b, a.Value...)
+	b := d.spare[:0]
+	for i := range d.list {
+		a := &d.list[i]
+		switch {
+		case a.Type == AttrASPath && !d.FourOctetAS:
+			a.Value = d.path
+		case a.Type == AttrAggregator:
+			a.Value = d.aggregator[:]
+		case a.Type == AttrLargeCommunities:
+			a.Value = d.uniqueLarge(a.Value)
+		}
+		b = AppendAttribute(b, a.Flags, a.Type, a.Value)
+	}
+	d.set, d.spare = b, d.set
+}
+
+// insert inserts an attribute into the list.
+func (d *Decoder) insert(a Attribute) {
+	d.list = append(d.list, a)
+	for i := len(d.list) - 1; i > 0 && d.list[i-1].Type > a.Type; i-- {
+		d.list[i], d.list[i-1] = d.list[i-1], a
+	}
 }
 
 // uniqueLarge removes redundant values, which a receiver must (RFC 8092

@@ -1,6 +1,7 @@
 package bgp
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 )
@@ -37,25 +38,27 @@ const (
 var attributes = [...]struct {
 	name  string
 	flags byte // the Optional and Transitive bits that it must have
-	check func(*Decoder, []byte) fault
+	stays bool // in the canonical set
+	// check validates a value and tells whether the attribute may stay.
+	check func(*Decoder, []byte) bool
 }{
-	AttrOrigin:                  {"ORIGIN", wellKnown, checkOrigin},
-	AttrASPath:                  {"AS_PATH", wellKnown, checkASPath},
-	AttrNextHop:                 {"NEXT_HOP", wellKnown, checkNextHop},
-	AttrMED:                     {"MULTI_EXIT_DISC", nonTransitive, checkMED},
-	AttrLocalPref:               {"LOCAL_PREF", wellKnown, checkLocalPref},
-	AttrAtomicAggregate:         {"ATOMIC_AGGREGATE", wellKnown, checkAtomicAggregate},
-	AttrAggregator:              {"AGGREGATOR", transitive, checkAggregator},
-	AttrCommunities:             {"COMMUNITIES", transitive, multipleOf(4, "section 7.8")},
-	AttrOriginatorID:            {"ORIGINATOR_ID", nonTransitive, checkOriginatorID},
-	AttrClusterList:             {"CLUSTER_LIST", nonTransitive, checkClusterList},
-	AttrMPReach:                 {"MP_REACH_NLRI", nonTransitive, nil},
-	AttrMPUnreach:               {"MP_UNREACH_NLRI", nonTransitive, nil},
-	AttrExtendedCommunities:     {"EXTENDED_COMMUNITIES", transitive, multipleOf(8, "section 7.14")},
-	AttrAS4Path:                 {"AS4_PATH", transitive, checkAS4Path},
-	AttrAS4Aggregator:           {"AS4_AGGREGATOR", transitive, checkAS4Aggregator},
-	AttrIPv6ExtendedCommunities: {"IPV6_EXTENDED_COMMUNITIES", transitive, multipleOf(20, "section 7.15")},
-	AttrLargeCommunities:        {"LARGE_COMMUNITIES", transitive, checkLargeCommunities},
+	AttrOrigin:                  {"ORIGIN", wellKnown, true, checkOrigin},
+	AttrASPath:                  {"AS_PATH", wellKnown, true, checkASPath},
+	AttrNextHop:                 {"NEXT_HOP", wellKnown, false, checkNextHop},
+	AttrMED:                     {"MULTI_EXIT_DISC", nonTransitive, true, checkMED},
+	AttrLocalPref:               {"LOCAL_PREF", wellKnown, true, checkLocalPref},
+	AttrAtomicAggregate:         {"ATOMIC_AGGREGATE", wellKnown, true, checkAtomicAggregate},
+	AttrAggregator:              {"AGGREGATOR", transitive, true, checkAggregator},
+	AttrCommunities:             {"COMMUNITIES", transitive, true, multipleOf(4, AttrCommunities, "section 7.8")},
+	AttrOriginatorID:            {"ORIGINATOR_ID", nonTransitive, true, checkOriginatorID},
+	AttrClusterList:             {"CLUSTER_LIST", nonTransitive, true, checkClusterList},
+	AttrMPReach:                 {"MP_REACH_NLRI", nonTransitive, false, nil},
+	AttrMPUnreach:               {"MP_UNREACH_NLRI", nonTransitive, false, nil},
+	AttrExtendedCommunities:     {"EXTENDED_COMMUNITIES", transitive, true, multipleOf(8, AttrExtendedCommunities, "section 7.14")},
+	AttrAS4Path:                 {"AS4_PATH", transitive, false, checkAS4Path},
+	AttrAS4Aggregator:           {"AS4_AGGREGATOR", transitive, false, checkAS4Aggregator},
+	AttrIPv6ExtendedCommunities: {"IPV6_EXTENDED_COMMUNITIES", transitive, true, multipleOf(20, AttrIPv6ExtendedCommunities, "section 7.15")},
+	AttrLargeCommunities:        {"LARGE_COMMUNITIES", transitive, true, checkLargeCommunities},
 }
 
 func (t AttrType) recognized() bool {
@@ -73,79 +76,62 @@ func (t AttrType) String() string {
 	return fmt.Sprintf("attribute %d", uint8(t))
 }
 
-// fault is what is wrong with one attribute.
-type fault struct {
-	action  Action
-	subcode uint8 // if it comes to a NOTIFICATION
-	why     string
-}
-
-func withdraw(subcode uint8, why string) fault {
-	return fault{action: TreatAsWithdraw, subcode: subcode, why: why}
-}
-
-func discard(why string) fault {
-	return fault{action: AttributeDiscard, subcode: SubOptionalAttribute, why: why}
-}
-
 // multipleOf checks a list of values of a size: not empty, none cut short.
-func multipleOf(size int, section string) func(*Decoder, []byte) fault {
+func multipleOf(size int, t AttrType, section string) func(*Decoder, []byte) bool {
 	why := fmt.Sprintf("length is not a multiple of %d above 0 (RFC 7606 %s)", size, section)
-	return func(_ *Decoder, v []byte) fault {
+	return func(d *Decoder, v []byte) bool {
 		if len(v) == 0 || len(v)%size != 0 {
-			return withdraw(SubOptionalAttribute, why)
+			return d.withdraw(t, v, SubOptionalAttribute, why)
 		}
-		return fault{}
+		return true
 	}
 }
 
-func checkOrigin(d *Decoder, v []byte) fault {
+func checkOrigin(d *Decoder, v []byte) bool {
 	if len(v) != 1 {
-		return withdraw(SubAttributeLength, "length is not 1 (RFC 7606 section 7.1)")
+		return d.withdraw(AttrOrigin, v, SubAttributeLength, "length is not 1 (RFC 7606 section 7.1)")
 	}
 	if v[0] > 2 {
-		return withdraw(SubInvalidOrigin, "value is not defined (RFC 7606 section 7.1)")
+		return d.withdraw(AttrOrigin, v, SubInvalidOrigin, "value is not defined (RFC 7606 section 7.1)")
 	}
 	d.rank.Origin = v[0]
-	return fault{}
+	return true
 }
 
-func checkNextHop(d *Decoder, v []byte) fault {
-	if len(v) != 4 {
-		return withdraw(SubAttributeLength, "length is not 4 (RFC 7606 section 7.3)")
-	}
+// checkNextHop only notes the value: whether it matters is known at the end.
+func checkNextHop(d *Decoder, v []byte) bool {
 	d.hop = v
-	return fault{}
+	return true
 }
 
-func checkMED(d *Decoder, v []byte) fault {
+func checkMED(d *Decoder, v []byte) bool {
 	if len(v) != 4 {
-		return withdraw(SubAttributeLength, "length is not 4 (RFC 7606 section 7.4)")
+		return d.withdraw(AttrMED, v, SubAttributeLength, "length is not 4 (RFC 7606 section 7.4)")
 	}
 	d.rank.MED, d.rank.HasMED = binary.BigEndian.Uint32(v), true
-	return fault{}
+	return true
 }
 
-func checkLocalPref(d *Decoder, v []byte) fault {
+func checkLocalPref(d *Decoder, v []byte) bool {
 	if !d.Internal {
-		return discard("from an external peer (RFC 7606 section 7.5)")
+		return d.discard(AttrLocalPref, v, "from an external peer (RFC 7606 section 7.5)")
 	}
 	if len(v) != 4 {
-		return withdraw(SubAttributeLength, "length is not 4 (RFC 7606 section 7.5)")
+		return d.withdraw(AttrLocalPref, v, SubAttributeLength, "length is not 4 (RFC 7606 section 7.5)")
 	}
 	d.rank.LocalPref, d.hasLocalPref = binary.BigEndian.Uint32(v), true
-	return fault{}
+	return true
 }
 
-func checkAtomicAggregate(_ *Decoder, v []byte) fault {
+func checkAtomicAggregate(d *Decoder, v []byte) bool {
 	if len(v) != 0 {
-		return discard("length is not 0 (RFC 7606 section 7.6)")
+		return d.discard(AttrAtomicAggregate, v, "length is not 0 (RFC 7606 section 7.6)")
 	}
-	return fault{}
+	return true
 }
 
 // checkAggregator leaves the AS in 4 octets.
-func checkAggregator(d *Decoder, v []byte) fault {
+func checkAggregator(d *Decoder, v []byte) bool {
 	switch {
 	case d.FourOctetAS && len(v) == 8:
 		copy(d.aggregator[:], v)
@@ -153,34 +139,35 @@ func checkAggregator(d *Decoder, v []byte) fault {
 		clear(d.aggregator[:2])
 		copy(d.aggregator[2:], v)
 	default:
-		return discard("length is not that of an AS and an address (RFC 7606 section 7.7)")
+		return d.discard(AttrAggregator, v, "length is not that of an AS and an address (RFC 7606 section 7.7)")
 	}
 	if [4]byte(d.aggregator[:4]) == [4]byte{} {
-		return discard("AS 0 (RFC 7607)")
+		return d.discard(AttrAggregator, v, "AS 0 (RFC 7607)")
 	}
-	return fault{}
+	d.hasAggregator, d.rebuild = true, d.rebuild || !d.FourOctetAS
+	return true
 }
 
-func checkOriginatorID(d *Decoder, v []byte) fault {
+func checkOriginatorID(d *Decoder, v []byte) bool {
 	if !d.Internal {
-		return discard("from an external peer (RFC 7606 section 7.9)")
+		return d.discard(AttrOriginatorID, v, "from an external peer (RFC 7606 section 7.9)")
 	}
 	if len(v) != 4 {
-		return withdraw(SubOptionalAttribute, "length is not 4 (RFC 7606 section 7.9)")
+		return d.withdraw(AttrOriginatorID, v, SubOptionalAttribute, "length is not 4 (RFC 7606 section 7.9)")
 	}
 	d.rank.OriginatorID = binary.BigEndian.Uint32(v)
 	if own := addr32(d.LocalID); own != 0 && d.rank.OriginatorID == own {
 		d.loop = "own id in ORIGINATOR_ID"
 	}
-	return fault{}
+	return true
 }
 
-func checkClusterList(d *Decoder, v []byte) fault {
+func checkClusterList(d *Decoder, v []byte) bool {
 	if !d.Internal {
-		return discard("from an external peer (RFC 7606 section 7.10)")
+		return d.discard(AttrClusterList, v, "from an external peer (RFC 7606 section 7.10)")
 	}
 	if len(v) == 0 || len(v)%4 != 0 {
-		return withdraw(SubOptionalAttribute, "length is not a multiple of 4 above 0 (RFC 7606 section 7.10)")
+		return d.withdraw(AttrClusterList, v, SubOptionalAttribute, "length is not a multiple of 4 above 0 (RFC 7606 section 7.10)")
 	}
 	own := addr32(d.LocalID)
 	for id := v; len(id) > 0; id = id[4:] {
@@ -189,25 +176,28 @@ func checkClusterList(d *Decoder, v []byte) fault {
 		}
 	}
 	d.rank.ClusterLen = uint16(len(v) / 4)
-	return fault{}
+	return true
 }
 
-func checkAS4Aggregator(d *Decoder, v []byte) fault {
+func checkAS4Aggregator(d *Decoder, v []byte) bool {
 	switch {
 	case d.FourOctetAS:
-		return discard("from a peer with 4-octet AS numbers (RFC 6793 section 4.1)")
+		return d.discard(AttrAS4Aggregator, v, "from a peer with 4-octet AS numbers (RFC 6793 section 4.1)")
 	case len(v) != 8:
-		return discard("length is not 8 (RFC 6793 section 6)")
+		return d.discard(AttrAS4Aggregator, v, "length is not 8 (RFC 6793 section 6)")
 	case [4]byte(v) == [4]byte{}:
-		return discard("AS 0 (RFC 7607)")
+		return d.discard(AttrAS4Aggregator, v, "AS 0 (RFC 7607)")
 	}
 	d.as4Aggregator = v
-	return fault{}
+	return true
 }
 
-func checkLargeCommunities(_ *Decoder, v []byte) fault {
+func checkLargeCommunities(d *Decoder, v []byte) bool {
 	if len(v) == 0 || len(v)%12 != 0 {
-		return withdraw(SubOptionalAttribute, "length is not a multiple of 12 above 0 (RFC 8092 section 6)")
+		return d.withdraw(AttrLargeCommunities, v, SubOptionalAttribute, "length is not a multiple of 12 above 0 (RFC 8092 section 6)")
 	}
-	return fault{}
+	for ; len(v) > 12; v = v[12:] {
+		d.rebuild = d.rebuild || bytes.Compare(v[:12], v[12:24]) >= 0
+	}
+	return true
 }

@@ -16,6 +16,7 @@ type buffer struct {
 	r, w int // what is not read yet
 	// decoder and routes are scratch of the one who has the buffer.
 	decoder bgp.Decoder
+	owner   *session // whom the decoder knows
 	routes  bgp.Routes
 }
 
@@ -49,6 +50,6 @@ func (b buffers) get() *buffer {
 }
 
 func (b buffers) put(buf *buffer) {
-	buf.r, buf.w = 0, 0
+	buf.r, buf.w, buf.owner = 0, 0, nil
 	b <- buf
 }

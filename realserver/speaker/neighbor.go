@@ -38,6 +38,8 @@ type neighbor struct {
 	secret      string // its name
 	key         string
 	limits      limits
+	// offer is our OPEN: one for all sessions.
+	offer *bgp.Open
 	// problem is why its routers are refused; nil: they are not.
 	problem error
 }
@@ -195,6 +197,7 @@ func newNeighbor(c *control.Customer, cn api.CustomerNeighbor, at where, l *list
 	} else {
 		n.nonClient = false
 	}
+	n.offer = offer(n)
 	if m := c.MaxPrefixes; m != nil {
 		n.limits.maxPrefixes = api.MaxPrefixes{Limit: m.Limit, Action: cmp.Or(m.Action, api.MaxPrefixesClose), WarnAt: cmp.Or(m.WarnAt, 80)}
 	}
@@ -300,5 +303,6 @@ func (t *table) problems() []string {
 			all = append(all, fmt.Sprintf("%s: %v", n, n.problem))
 		}
 	}
+	slices.Sort(all) // by customer
 	return all
 }

@@ -39,7 +39,7 @@ func openSocket(ctx context.Context, at where, keys []keyOp) (*socket, error) {
 		// and its socket may move to another machine.
 		KeepAlive: -1,
 		Control: func(_, _ string, c syscall.RawConn) error {
-			return control(c, func(fd int) error { return prepare(fd, at, keys) })
+			return onFD(c, func(fd int) error { return prepare(fd, at, keys) })
 		},
 	}
 	lc.SetMultipathTCP(false)
@@ -54,7 +54,7 @@ func openSocket(ctx context.Context, at where, keys []keyOp) (*socket, error) {
 	return s, nil
 }
 
-func control(c syscall.RawConn, f func(fd int) error) error {
+func onFD(c syscall.RawConn, f func(fd int) error) error {
 	var err error
 	return errors.Join(c.Control(func(fd uintptr) { err = f(int(fd)) }), err)
 }
@@ -78,7 +78,7 @@ func prepare(fd int, at where, keys []keyOp) error {
 
 // setKey sets or takes away one key.
 func (s *socket) setKey(k keyOp) error {
-	return control(s.raw, func(fd int) error {
+	return onFD(s.raw, func(fd int) error {
 		err := tcpmd5.SetKey(fd, k.prefix, k.key)
 		if k.key == "" && errors.Is(err, unix.ENOENT) {
 			return nil // it was never set
@@ -93,7 +93,7 @@ func (s *socket) saveSYN(on bool) error {
 	if on {
 		value = 1
 	}
-	return control(s.raw, func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_SAVE_SYN, value) })
+	return onFD(s.raw, func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_SAVE_SYN, value) })
 }
 
 // accept hands connections to f until the listener is closed.
@@ -125,7 +125,7 @@ func (s *socket) close() error {
 // kernel was told is not to be believed.
 func guard(raw syscall.RawConn, v4 bool, hops int) error {
 	least := 256 - hops // one hop away: 255
-	return control(raw, func(fd int) error {
+	return onFD(raw, func(fd int) error {
 		level, option := unix.IPPROTO_IP, unix.IP_MINTTL
 		if !v4 {
 			level, option = unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT

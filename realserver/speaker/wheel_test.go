@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,8 +36,9 @@ func TestWheelRings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		w := newWheel(begin)
+		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
-		go func() { done <- w.run(t.Context()) }()
+		go func() { done <- w.run(ctx) }()
 		short, long := newAlarm(time.Second, 3), newAlarm(8*time.Minute, 2)
 		w.set(&short.timer, begin.Add(time.Second))
 		w.set(&long.timer, begin.Add(8*time.Minute))
@@ -56,6 +58,10 @@ func TestWheelRings(t *testing.T) {
 		}
 		if w.count != 0 {
 			t.Errorf("%d timers are left", w.count)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
 	})
 }
