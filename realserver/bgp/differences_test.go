@@ -9,12 +9,11 @@ type facts struct {
 
 func look(body []byte) facts {
 	var f facts
-	u, err := frame(body)
+	withdrawn, attributes, err := frame(body)
 	if err != nil {
 		return f
 	}
-	f.withdrawn, f.nlri = u.Withdrawn, u.NLRI
-	f.left = u.Attributes
+	f.withdrawn, f.left, f.nlri = body[2:withdrawn], body[withdrawn+2:attributes], body[attributes:]
 	for len(f.left) > 0 {
 		a, n, ok := cutAttribute(f.left)
 		if !ok {
@@ -147,6 +146,11 @@ var differences = []struct {
 			return f.any(func(a Attribute) bool { return len(a.Value) == 16 }, AttrNextHop)
 		},
 		testPeer, message{"", origin + path + "40 03 10 " + hop6 + pref, nlri}},
+	{"NLRI after attributes that exceed the list", "RFC 7606 section 3 h with 3 j: the strongest action counts",
+		"reset", "withdraw", func(_ Peer, f facts) bool {
+			return len(f.left) > 0 && !(validPrefixes(f.withdrawn, 32) && validPrefixes(f.nlri, 32))
+		},
+		testPeer, message{"", base + "c0 08 05 00", "21 0000000000"}},
 }
 
 func hasZero(p Peer, v []byte) bool {

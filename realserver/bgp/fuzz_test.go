@@ -41,6 +41,7 @@ func FuzzRoundTrip(f *testing.F) {
 		if err != nil && (!errors.As(err, &e) || e.Notification.Code != CodeUpdate || e.Notification.Subcode == 0) {
 			t.Fatalf("error without a notification: %v", err)
 		}
+		unusedFlags(t, peer, body, &r, err)
 		if err != nil {
 			return
 		}
@@ -51,6 +52,36 @@ func FuzzRoundTrip(f *testing.F) {
 			}
 		}
 	})
+}
+
+// unusedFlags sets flags that have no meaning: nothing may change. It also
+// shows that the short way for plain attributes and the long one agree.
+func unusedFlags(t *testing.T, peer Peer, body []byte, r *Routes, err error) {
+	t.Helper()
+	body = slices.Clone(body)
+	if _, attributes, frameErr := frame(body); frameErr == nil {
+		b := body[:attributes]
+		b = b[2+int(body[0])<<8+int(body[1])+2:]
+		for len(b) > 0 {
+			_, n, ok := cutAttribute(b)
+			if !ok {
+				break
+			}
+			b[0] |= 0x0f
+			b = b[n:]
+		}
+	}
+	var again Routes
+	againErr := (&Decoder{Peer: peer}).Decode(body, &again)
+	if (err == nil) != (againErr == nil) {
+		t.Fatalf("error %v, and %v with unused flags", err, againErr)
+	}
+	if err != nil {
+		return
+	}
+	if diff := cmp.Diff(r.Rank, again.Rank); diff != "" || r.Action != again.Action || r.Reason != again.Reason || r.Loop != again.Loop || !slices.Equal(r.Attributes, again.Attributes) {
+		t.Errorf("%v %q %x, and with unused flags %v %q %x; rank (-want +got)\n%s", r.Action, r.Reason, r.Attributes, again.Action, again.Reason, again.Attributes, diff)
+	}
 }
 
 func packAgain(t *testing.T, peer Peer, r *Routes, part Part) {

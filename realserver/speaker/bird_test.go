@@ -3,8 +3,10 @@ package speaker
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -24,15 +26,15 @@ protocol bgp %[1]s {
   enable extended messages yes;
   %[7]s
   ipv4 { import all; export filter { if source = RTS_STATIC then accept; reject; }; next hop self; };
-  ipv6 { import all; export filter { if source = RTS_STATIC then accept; reject; }; next hop self; };
+  ipv6 { import all; export filter { if source = RTS_STATIC then accept; reject; }; next hop address 2001:db8::5; };
 }
 `
 	return `router id 10.9.9.1;
 protocol device { }
-protocol static s4 { ipv4; route 10.1.0.0/16 blackhole { bgp_community.add((65001,7)); bgp_large_community.add((65001,1,2)); bgp_med = 5; }; route 10.2.0.0/16 blackhole; }
+protocol static s4 { ipv4; route 10.1.0.0/16 blackhole { bgp_community.add((65001,7)); bgp_large_community.add((65001,1,2)); }; route 10.2.0.0/16 blackhole; }
 protocol static s6 { ipv6; route 2001:db8:1::/48 blackhole; }
 ` + fmt.Sprintf(session, "one", "127.0.1.5", port, as, vipA, localAS, `password "sesame";`) +
-		fmt.Sprintf(session, "two", "127.0.3.5", port, as, vipA, localAS, "")
+		fmt.Sprintf(session, "two", "127.0.3.5", port, as, vipB, localAS, "")
 }
 
 // A real customer's router: capabilities, a key, both families, route refresh
@@ -52,11 +54,10 @@ func TestBird(t *testing.T) {
 	b.eventually("routes", func() bool { return routes(b.session("127.0.1.5")) && routes(b.session("127.0.3.5")) })
 	b.eventually("lookup", func() bool { return len(lookup(t, b, "10.1.2.3")) == 2 })
 	got := lookup(t, b, "10.1.2.3")[0]
-	med := uint32(5)
 	if d := cmp.Diff(control.Route{
-		Session: s.ID, Customer: "acme", Pool: pool, Prefix: got.Prefix, NextHop: got.NextHop, Origin: "igp", ASPath: "65001", MED: &med,
+		Session: s.ID, Customer: "acme", Pool: pool, Prefix: got.Prefix, NextHop: got.NextHop, Origin: "igp", ASPath: "65001",
 		Communities: []string{"65001:7"}, LargeCommunities: []string{"65001:1:2"},
-	}, got, comparable...); d != "" {
+	}, got, comparable); d != "" {
 		t.Error(d)
 	}
 
@@ -87,13 +88,57 @@ func lookup(t *testing.T, b *bench, addr string) []control.Route {
 	return routes
 }
 
-// BIRD as two clients of a reflector, and a route of the operators' own.
+// Two customers' BIRDs as clients of a reflector, and a route of the
+// operators' own, which comes before End-of-RIB and goes when its time is over.
 func TestBirdReflects(t *testing.T) {
 	t.Parallel()
 	c := acme("acme", "127.0.1.0/24", "127.0.3.0/24")
 	c.Mode = api.CustomerReflect
 	b := newBench(t, c)
+	b.cfg.Routes = []api.RouteIntent{{
+		Mark: api.Mark{Until: time.Now().Add(time.Hour)}, Target: api.RouteTarget{Customer: "acme"},
+		Prefix: netip.MustParsePrefix("203.0.113.7/32"), NextHop: netip.MustParseAddr("192.0.2.66"), Communities: []string{"65535:666"},
+	}}
 	b.put(true)
-	_ = birdtest.Start(t, strings.ReplaceAll(birdConfig(b.port, localAS), `password "sesame";`, ""))
+	const config = `router id %s;
+protocol device { }
+protocol static s4 { ipv4; route %s blackhole { bgp_community.add((65001,7)); }; }
+protocol bgp hub {
+  local %s as %d; neighbor %s port %d as %[4]d; strict bind yes; multihop; connect delay time 1;
+  ipv4 { import all; export all; next hop self; import keep filtered; };
+  ipv6 { import all; export all; };
+}
+`
+	one := birdtest.Start(t, fmt.Sprintf(config, "10.9.9.1", "10.1.0.0/16", "127.0.1.5", localAS, vipA, b.port))
+	two := birdtest.Start(t, fmt.Sprintf(config, "10.9.9.2", "10.2.0.0/16", "127.0.3.5", localAS, vipB, b.port))
 	b.established(2)
+	has := func(bird *birdtest.Bird, prefix, want string) {
+		t.Helper()
+		birdtest.Await(t, func(ctx context.Context) bool {
+			lines, err := bird.Do(ctx, "show route all "+prefix+" protocol hub")
+			return strings.Contains(fmt.Sprint(lines), want) == (want != "" && err == nil)
+		})
+	}
+	has(two, "10.1.0.0/16", "BGP.originator_id: 10.9.9.1")
+	has(two, "10.1.0.0/16", "BGP.cluster_list: 10.1.1.1")
+	has(two, "10.1.0.0/16", "BGP.community: (65001,7)")
+	has(one, "10.2.0.0/16", "BGP.originator_id: 10.9.9.2")
+	has(one, "203.0.113.7/32", "(65535,666)")
+	has(two, "203.0.113.7/32", "192.0.2.66")
+
+	b.cfg.Routes[0].Until = time.Now().Add(-time.Second)
+	b.put(true)
+	gone := func(bird *birdtest.Bird, prefix string) {
+		t.Helper()
+		birdtest.Await(t, func(ctx context.Context) bool {
+			lines, err := bird.Do(ctx, "show route "+prefix+" protocol hub")
+			return err == nil && !strings.Contains(fmt.Sprint(lines), "via") && !strings.Contains(fmt.Sprint(lines), "192.0.2.66") || err != nil && strings.Contains(err.Error(), "not found")
+		})
+	}
+	gone(one, "203.0.113.7/32")
+	if err := one.Disable(t.Context(), "hub"); err != nil {
+		t.Fatal(err)
+	}
+	b.established(1)
+	gone(two, "10.1.0.0/16")
 }

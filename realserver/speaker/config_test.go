@@ -67,6 +67,13 @@ func TestSessionsSurvive(t *testing.T) {
 	}
 	b.put(true)
 	still("limits")
+	for i := range b.cfg.Customers {
+		b.cfg.Customers[i].TTLSecurity = 254
+		b.cfg.Customers[i].HoldTime = api.Duration(time.Minute)
+		b.cfg.Customers[i].MinHoldTime = api.Duration(2 * time.Minute)
+	}
+	b.put(true)
+	still("hold times and TTL security")
 	b.cfg.Customers[2].Neighbors[0].AS = []uint32{65001, 65002}
 	b.put(true)
 	still("AS numbers that have the router's")
@@ -90,10 +97,7 @@ func TestChangesEndSessions(t *testing.T) {
 	}{
 		"removed":       {func(c *control.Config) { c.Customers[0].Neighbors = nil }, bgp.SubPeerDeconfigured},
 		"other AS":      {func(c *control.Config) { c.Customers[0].Neighbors[0].AS = []uint32{65002} }, bgp.SubConfigurationChange},
-		"hold time":     {func(c *control.Config) { c.Customers[0].HoldTime = api.Duration(time.Minute) }, bgp.SubConfigurationChange},
-		"least hold":    {func(c *control.Config) { c.Customers[0].MinHoldTime = api.Duration(100 * time.Second) }, bgp.SubConfigurationChange},
 		"families":      {func(c *control.Config) { c.Customers[0].Families = []api.AddressFamily{api.IPv4Unicast} }, bgp.SubConfigurationChange},
-		"TTL security":  {func(c *control.Config) { c.Customers[0].TTLSecurity = 250 }, bgp.SubConfigurationChange},
 		"other owner":   {func(c *control.Config) { c.Customers[1] = acme("other", "127.0.2.0/24", "127.0.1.5/32") }, bgp.SubConfigurationChange},
 		"out of a pool": {func(c *control.Config) { c.Customers[0].Pools = nil }, bgp.SubPeerDeconfigured},
 	}

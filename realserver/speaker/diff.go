@@ -99,7 +99,7 @@ func (c *change) listener(old, now *listenerConfig) {
 // same tells whether nothing at all differs.
 func (n *neighbor) same(o *neighbor) bool {
 	return n.terms == o.terms && n.pool == o.pool && n.customer == o.customer && slices.Equal(n.as, o.as) &&
-		n.minHoldTime == o.minHoldTime && n.ttlSecurity == o.ttlSecurity && n.secret == o.secret && n.key == o.key &&
+		n.holdTime == o.holdTime && n.minHoldTime == o.minHoldTime && n.ttlSecurity == o.ttlSecurity && n.secret == o.secret && n.key == o.key &&
 		n.limits == o.limits && text(n.problem) == text(o.problem)
 }
 
@@ -111,24 +111,23 @@ func text(err error) string {
 }
 
 // verdict tells why a session under old must end when its router is found
-// under now; nil: it goes on. A key counts from the next connection on: the
-// kernel took the old one along when it accepted this one.
-func verdict(old, now *neighbor, s facts) *bgp.Error {
+// under now; nil: it goes on. as is the router's, 0 when it is not known yet.
+//
+// A key counts from the next connection on: the kernel took the old one along
+// when it accepted this one. So do hold times; limits and TTL security count
+// at once.
+func verdict(old, now *neighbor, as uint32) *bgp.Error {
 	switch {
 	case now == nil:
 		return bgp.Errorf(bgp.CodeCease, bgp.SubPeerDeconfigured, nil, "the neighbor is no longer configured")
 	case now.problem != nil:
 		return nil // it keeps what it had; the next connection is refused
-	case s.as != 0 && !now.allows(s.as):
+	case as != 0 && !now.allows(as):
 		return changed("the AS number is not among those of the neighbor")
 	case old.customer != now.customer || old.pool != now.pool:
 		return changed("the router belongs to another customer")
 	case old.terms != now.terms:
 		return changed("the terms of the session changed")
-	case old.ttlSecurity != now.ttlSecurity:
-		return changed("TTL security changed")
-	case s.negotiated && s.peerHold < now.minHoldTime:
-		return changed("the hold time is below the new least one")
 	}
 	return nil
 }

@@ -32,24 +32,25 @@ type neighbor struct {
 	place
 	pool, customer string
 	terms
-	as          []uint32 // sorted; empty: as mode says
-	minHoldTime time.Duration
-	ttlSecurity int
-	secret      string // its name
-	key         string
-	limits      limits
+	as []uint32 // sorted; empty: as mode says
+	// holdTime is offered, and minHoldTime the least that is taken; new ones
+	// count from the next session on.
+	holdTime, minHoldTime time.Duration
+	ttlSecurity           int
+	secret                string // its name
+	key                   string
+	limits                limits
 	// offer is our OPEN: one for all sessions.
 	offer *bgp.Open
 	// problem is why its routers are refused; nil: they are not.
 	problem error
 }
 
-// terms are what a session is negotiated from: when one changes, so must the
-// session.
+// terms are what the peers of the exchange are told apart by: when one changes,
+// the session must begin anew.
 type terms struct {
 	localAS   uint32
 	routerID  netip.Addr
-	holdTime  time.Duration
 	families  bgp.FamilySet
 	group     string // empty: collect
 	nonClient bool
@@ -186,9 +187,9 @@ func newNeighbor(c *control.Customer, cn api.CustomerNeighbor, at where, l *list
 		place: place{at, cn.Prefix.Masked()}, pool: l.pool, customer: c.Name,
 		terms: terms{
 			localAS: l.localAS, routerID: id, families: families(c.Families), nonClient: cn.NonClient,
-			holdTime: cmp.Or(time.Duration(c.HoldTime), l.holdTime, 90*time.Second),
 		},
-		as: slices.Compact(slices.Sorted(slices.Values(cn.AS))), secret: cn.MD5Secret,
+		holdTime: cmp.Or(time.Duration(c.HoldTime), l.holdTime, 90*time.Second),
+		as:       slices.Compact(slices.Sorted(slices.Values(cn.AS))), secret: cn.MD5Secret,
 		minHoldTime: cmp.Or(time.Duration(c.MinHoldTime), 3*time.Second), ttlSecurity: c.TTLSecurity,
 		limits: limits{memory: int64(c.Limits.MemoryMiB) << 20, updatesPerSecond: c.Limits.UpdatesPerSecond},
 	}

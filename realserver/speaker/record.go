@@ -81,7 +81,7 @@ func (r *record) establish(s *session) error {
 		return err
 	}
 	// The configuration may have changed since the OPENs were compared.
-	if why := verdict(s.agreed.Load().under, s.n.Load(), s.facts()); why != nil {
+	if why := verdict(s.agreed.Load().under, s.n.Load(), s.as()); why != nil {
 		return why
 	}
 	s.enter(established)

@@ -14,9 +14,8 @@ import (
 // one of the same router has left by then.
 func (s *session) join() error {
 	n, a := s.n.Load(), s.agreed.Load()
-	if m := n.limits.maxPrefixes; m.Limit > 0 {
-		s.quota = rib.NewQuota(int64(m.Limit), m.Action != api.MaxPrefixesWarn)
-	}
+	m := n.limits.maxPrefixes
+	s.quota = rib.NewQuota(int64(m.Limit), m.Action != api.MaxPrefixesWarn)
 	s.rec.turn.Lock()
 	s.joined = true
 	p, err := s.sp.exchange.Join(s.sp.work, exchange.PeerConfig{
@@ -142,7 +141,7 @@ func (s *session) limited() bool {
 func (s *session) overLimit() error {
 	n := s.n.Load()
 	m := n.limits.maxPrefixes
-	if m.Limit > 0 && s.quota != nil {
+	if m.Limit > 0 && s.quota != nil { // it has joined
 		used := s.quota.Used()
 		if used*100 >= int64(m.Limit)*int64(m.WarnAt) && s.warned.CompareAndSwap(false, true) {
 			s.sp.log.Warn("session comes near its greatest number of routes", "session", s.rec.id(), "customer", n.customer, "routes", used, "limit", m.Limit)

@@ -65,7 +65,7 @@ type session struct {
 	ours     *bgp.Open // as it was sent
 	agreed   atomic.Pointer[agreement]
 	exchange atomic.Pointer[exchange.Peer]
-	quota    *rib.Quota // of routes; nil: no bound
+	quota    *rib.Quota // of routes
 	sent     tally
 	received tally
 	treated  atomic.Int64
@@ -78,19 +78,12 @@ type session struct {
 	pendingHere   bool // it counts as pending; guarded by sp.mu
 }
 
-// facts are what verdict must know of a session.
-type facts struct {
-	as         uint32 // 0: not known yet
-	negotiated bool
-	peerHold   time.Duration
-}
-
-func (s *session) facts() facts {
-	a := s.agreed.Load()
-	if a == nil {
-		return facts{}
+// as is the router's AS number, 0 while it is not known.
+func (s *session) as() uint32 {
+	if a := s.agreed.Load(); a != nil {
+		return a.as
 	}
-	return facts{a.as, true, a.peerHold}
+	return 0
 }
 
 // agreement is what the OPENs of both sides came to. It does not change.
@@ -98,7 +91,7 @@ type agreement struct {
 	under             *neighbor
 	as                uint32
 	id                netip.Addr
-	hold, peerHold    time.Duration
+	hold              time.Duration
 	families          bgp.FamilySet
 	fourOctetAS       bool
 	extended          bool

@@ -82,7 +82,7 @@ func (s *Speaker) livePlaces() map[place]bool {
 func (s *Speaker) verdicts(now *table) map[*session]*bgp.Error {
 	all := map[*session]*bgp.Error{}
 	s.eachSession(func(c *session) {
-		if why := verdict(c.n.Load(), now.find(c.rec.key), c.facts()); why != nil && c.stopped() == nil {
+		if why := verdict(c.n.Load(), now.find(c.rec.key), c.as()); why != nil && c.stopped() == nil {
 			all[c] = why
 		}
 	})
@@ -253,15 +253,22 @@ func (s *session) follow(now *table) (ended bool) {
 		return false
 	}
 	n := now.find(s.rec.key)
-	if why := verdict(s.n.Load(), n, s.facts()); why != nil {
+	if why := verdict(s.n.Load(), n, s.as()); why != nil {
 		s.stop(why)
 		return true
 	}
 	if n.problem != nil {
 		return false
 	}
-	if old := s.n.Swap(n); old.limits != n.limits {
+	old := s.n.Swap(n)
+	if old.limits != n.limits {
 		s.relimit(n.limits)
+	}
+	if old.ttlSecurity != n.ttlSecurity {
+		if err := leastTTL(s.raw, s.rec.key.peer.Is4(), n.ttlSecurity); err != nil {
+			s.stop(changed("TTL security cannot be set"))
+			return true
+		}
 	}
 	return false
 }

@@ -192,7 +192,7 @@ func (s *session) snapshot() control.Session {
 	}
 	if p := s.exchange.Load(); p != nil {
 		counts := p.Counts()
-		out.Dropped = counts.Dropped
+		out.Dropped = counts.Refused
 		for f, n := range counts.Routes {
 			if out.Routes == nil {
 				out.Routes = map[string]int64{}

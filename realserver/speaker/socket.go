@@ -120,21 +120,33 @@ func (s *socket) close() error {
 	return err
 }
 
-// guard drops packets of a connection that came through more than hops routers
-// (RFC 5082 section 3), and fails when its SYN did: what came before the
-// kernel was told is not to be believed.
-func guard(raw syscall.RawConn, v4 bool, hops int) error {
-	least := 256 - hops // one hop away: 255
+// leastTTL drops packets of a connection that came through more than hops
+// routers (RFC 5082 section 3); 0 hops: none.
+func leastTTL(raw syscall.RawConn, v4 bool, hops int) error {
+	level, option, least := unix.IPPROTO_IP, unix.IP_MINTTL, 0
+	if !v4 {
+		level, option = unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT
+	}
+	if hops > 0 {
+		least = 256 - hops // one hop away: 255
+	}
 	return onFD(raw, func(fd int) error {
-		level, option := unix.IPPROTO_IP, unix.IP_MINTTL
-		if !v4 {
-			level, option = unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT
-		}
 		if err := unix.SetsockoptInt(fd, level, option, least); err != nil {
 			return fmt.Errorf("TTL security: %w", err)
 		}
-		if ttl, known := synTTL(fd, v4); known && ttl < least {
-			return bgp.Errorf(bgp.CodeCease, bgp.SubConnectionRejected, nil, "the router is more than %d hops away: its TTL is %d, less than %d", hops, ttl, least)
+		return nil
+	})
+}
+
+// guard is leastTTL for a new connection. It fails when the SYN came from
+// further away: what came before the kernel was told is not to be believed.
+func guard(raw syscall.RawConn, v4 bool, hops int) error {
+	if err := leastTTL(raw, v4, hops); err != nil {
+		return err
+	}
+	return onFD(raw, func(fd int) error {
+		if ttl, known := synTTL(fd, v4); known && ttl < 256-hops {
+			return bgp.Errorf(bgp.CodeCease, bgp.SubConnectionRejected, nil, "the router is more than %d hops away: its TTL is %d", hops, ttl)
 		}
 		return nil
 	})

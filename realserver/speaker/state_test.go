@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/peerage/peerage/realserver/bgp"
 	"github.com/peerage/peerage/realserver/speaker/control"
@@ -17,9 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-var comparable = []cmp.Option{
-	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
-}
+var comparable = cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{})
 
 // golden compares a file of testdata.
 func golden(t *testing.T, name, got string) {
@@ -60,7 +59,7 @@ func TestStateEncoding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(st, again, comparable...); d != "" {
+	if d := cmp.Diff(st, again, comparable); d != "" {
 		t.Error(d)
 	}
 	for name, bad := range map[string]string{
@@ -106,7 +105,7 @@ func TestCapture(t *testing.T) {
 	want.Phase, want.Input, want.Output = "established", part, nil
 	want.Agreed = Agreed{65001, netip.MustParseAddr("10.9.9.9"), 90 * time.Second, []string{"ipv4-unicast", "ipv6-unicast"}, true, true, true, true}
 	want.Received = control.MessageCount{Keepalives: 1, Bytes: before}
-	if d := cmp.Diff(&want, st, comparable...); d != "" {
+	if d := cmp.Diff(&want, st, comparable); d != "" {
 		t.Error(d)
 	}
 	if st.HoldLeft <= 80*time.Second || st.KeepaliveIn <= 0 || st.KeepaliveIn > 30*time.Second {

@@ -89,7 +89,7 @@ func negotiate(n *neighbor, ours, theirs *bgp.Open) (*agreement, error) {
 	case theirs.HoldTime < n.minHoldTime: // 0 is none at all
 		return nil, bgp.Errorf(bgp.CodeOpen, bgp.SubUnacceptableHoldTime, nil, "hold time %v is less than %v", theirs.HoldTime, n.minHoldTime)
 	}
-	a := &agreement{under: n, as: theirs.AS, id: theirs.Identifier, peerHold: theirs.HoldTime, hold: min(ours.HoldTime, theirs.HoldTime)}
+	a := &agreement{under: n, as: theirs.AS, id: theirs.Identifier, hold: min(ours.HoldTime, theirs.HoldTime)}
 	for _, f := range theirs.Families() {
 		if n.families.Has(f) {
 			a.families |= bgp.Families(f)

@@ -155,15 +155,6 @@ func (d *domain) idle() bool {
 	return len(d.members) == 0 && len(d.sources) == 0 && len(d.departed) == 0
 }
 
-const (
-	// A peer with more than this to read gets a state of its own.
-	lagBytes = 2 << 20
-	// As long as everybody has more than this to read, nothing is packed.
-	lowBytes = 128 << 10
-	// But then those who do not read at all must not hold up the rest.
-	longestStall = time.Second
-)
-
 // busy tells whether packing would only pile up bytes.
 func (d *domain) busy(now time.Time) bool {
 	d.mu.Lock()
@@ -174,7 +165,7 @@ func (d *domain) busy(now time.Time) bool {
 			if p.out.lag != nil {
 				continue
 			}
-			if g.total-p.out.sent < lowBytes {
+			if g.total-p.out.sent < d.x.limits.low {
 				d.stalled = time.Time{}
 				return false
 			}
@@ -188,7 +179,7 @@ func (d *domain) busy(now time.Time) bool {
 	case d.stalled.IsZero():
 		d.stalled = now
 	}
-	if now.Sub(d.stalled) > longestStall {
+	if now.Sub(d.stalled) > d.x.limits.stall {
 		d.stalled = time.Time{}
 		return false
 	}
@@ -204,7 +195,7 @@ func (d *domain) publish(g *group, segments []*segment, changed *changed) (wake 
 		size += int64(len(s.data))
 	}
 	for p := range g.members {
-		if p.out.lag == nil && g.total-p.out.sent > 0 && g.total-p.out.sent+size > lagBytes {
+		if p.out.lag == nil && g.total-p.out.sent > 0 && g.total-p.out.sent+size > d.x.limits.lag {
 			p.out.until = g.tail
 			p.fallBehind(changed.bound)
 		}
@@ -281,8 +272,14 @@ func (d *domain) audience(dst []*group) ([]*group, map[rib.PeerID]source) {
 	for _, g := range d.groups {
 		dst = append(dst, g)
 	}
+	return dst, d.known()
+}
+
+// known returns the sources of routes, which do not change any more. The
+// caller holds mu.
+func (d *domain) known() map[rib.PeerID]source {
 	if d.snapshot == nil {
 		d.snapshot = maps.Clone(d.sources)
 	}
-	return dst, d.snapshot
+	return d.snapshot
 }

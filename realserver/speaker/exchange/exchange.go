@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -29,6 +30,7 @@ type Exchange struct {
 	shards  []*shard
 	tables  []*rib.Shard // of the shards
 	workers []*worker
+	limits  limits
 	origins atomic.Pointer[origins]
 	view    atomic.Pointer[view] // of the fields below; nil when it is out of date
 
@@ -42,6 +44,19 @@ type Exchange struct {
 	numbers numbers          // of domains
 	domains map[string]*domain
 }
+
+// limits are what a peer may have to read before it is treated as slow.
+type limits struct {
+	// With more than lag bytes, a peer gets a state of its own.
+	lag int64
+	// As long as everybody has more than low, nothing is packed: states go on
+	// to replace one another. But those who do not read at all must not hold
+	// up the rest for longer than stall.
+	low   int64
+	stall time.Duration
+}
+
+func defaultLimits() limits { return limits{lag: 2 << 20, low: 128 << 10, stall: time.Second} }
 
 // maxPeers is the number of peers at once, and of domains.
 const maxPeers = 1<<16 - 1
@@ -62,6 +77,7 @@ func New(c Config) *Exchange {
 		logger:  c.Logger,
 		sets:    rib.NewSets(),
 		layout:  rib.NewLayout(c.Shards, rand.Uint64()),
+		limits:  defaultLimits(),
 		done:    make(chan struct{}),
 		peers:   map[rib.PeerID]*Peer{},
 		names:   map[string]*Peer{},

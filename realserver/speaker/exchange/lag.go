@@ -10,6 +10,7 @@ import (
 // prefix, however much changes.
 type lag struct {
 	tables [families][]lagTable // by shard
+	has    [families]bool       // negotiated
 }
 
 // lagTable is the state for one family in one shard.
@@ -32,6 +33,7 @@ func (p *Peer) lagBehind() {
 	l := new(lag)
 	for f := range l.tables {
 		l.tables[f] = make([]lagTable, len(p.x.shards))
+		l.has[f] = p.config.Families.Has(familyOf[f])
 	}
 	p.out.lag = l
 	p.d.laggards[p] = struct{}{}
@@ -41,6 +43,9 @@ func (p *Peer) lagBehind() {
 func (p *Peer) fallBehind(bounds [families][]uint32) {
 	p.lagBehind()
 	for f := range families {
+		if !p.out.lag.has[f] {
+			continue
+		}
 		for i := range p.out.lag.tables[f] {
 			p.out.lag.tables[f][i].held.fill(bounds[f][i])
 		}
@@ -60,6 +65,9 @@ func (l *lag) begin(family int, bounds [families][]uint32) {
 // mark marks what has changed.
 func (l *lag) mark(c *changed) {
 	for f := range l.tables {
+		if !l.has[f] {
+			continue
+		}
 		for i := range l.tables[f] {
 			t := &l.tables[f][i]
 			for _, slot := range c.slots[f][i] {
@@ -184,7 +192,7 @@ func drain[K rib.Key[K]](p *Peer, dr *drainer, r *round[K], family int, peek fun
 		return
 	}
 	settle(p, dr, r, family)
-	_, sources := d.audience(nil)
+	sources := d.known()
 	key := p.out.group.groupKey
 	d.mu.Unlock()
 	n := packPrivate(dr, key, sources, r, familyOf[family], p.x.buffer())

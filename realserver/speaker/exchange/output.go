@@ -144,7 +144,7 @@ func (p *Peer) follow() {
 	var n int64
 	o.pieces, n = o.at.pieces(o.pieces, p.id)
 	p.advertised.Add(n)
-	if !p.d.stalled.IsZero() && o.group.total-o.sent < lowBytes {
+	if !p.d.stalled.IsZero() && o.group.total-o.sent < p.x.limits.low {
 		p.d.kick()
 	}
 }
