@@ -197,6 +197,8 @@ const (
 	HeaderStale = "Peerage-Stale"
 	// HeaderRevision is the revision of the store that an answer is of.
 	HeaderRevision = "Peerage-Revision"
+	// HeaderServer is the real server that a stream of routes comes from.
+	HeaderServer = "Peerage-Server"
 )
 
 // Collection is the path element of a kind in the HTTP API, such as

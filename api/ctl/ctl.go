@@ -133,7 +133,7 @@ from verbs (depool, pool, weight, announce), which no apply undoes.`,
 		&cobra.Group{ID: "look", Title: "What is:"}, &cobra.Group{ID: "more", Title: "More:"})
 	a.add(root, "site", a.applyCommand(), a.planCommand(), a.validateCommand(), a.getCommand(), a.deleteCommand())
 	a.add(root, "verb", a.depoolCommand(), a.poolCommand(), a.weightCommand(), a.announceCommand(), a.withdrawCommand(), a.storeCommand())
-	a.add(root, "look", a.statusCommand(), a.describeCommand(), a.waitCommand(), a.watchCommand(), a.eventsCommand())
+	a.add(root, "look", a.statusCommand(), a.describeCommand(), a.sessionCommand(), a.routeCommand(), a.waitCommand(), a.watchCommand(), a.eventsCommand())
 	a.add(root, "more", a.completionCommand(root), a.versionCommand(), exitCodesTopic())
 	root.SetHelpCommandGroupID("more")
 	if err := root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(

@@ -110,15 +110,18 @@ func readObjects(r *http.Request) ([]api.Object, error) {
 		return nil, invalid("the body is not a list of objects: %v", err)
 	}
 	objects := make([]api.Object, 0, len(items))
+	seen := make(map[string]bool, len(items))
 	for i, item := range items {
 		one, err := api.Parse(fmt.Sprintf("item %d", i), item)
 		if err != nil {
 			return nil, invalidFields("the body is not valid", err)
 		}
 		for _, object := range one {
-			if slices.ContainsFunc(objects, func(o api.Object) bool { return api.Key(o) == api.Key(object) }) {
-				return nil, invalid("%s is in the list twice; delete one of them", api.Key(object))
+			key := api.Key(object)
+			if seen[key] {
+				return nil, invalid("%s is in the list twice; delete one of them", key)
 			}
+			seen[key] = true
 			objects = append(objects, object)
 		}
 	}
@@ -153,9 +156,9 @@ type change struct {
 	before *api.State
 	after  overlay
 	result *api.ApplyResult
-	// puts and deletes are what is to be written; changed are those of puts
-	// whose spec or labels changed.
-	puts, deletes []api.Object
+	// puts, by key, and deletes are what is to be written.
+	puts    map[string]api.Object
+	deletes []api.Object
 }
 
 // change runs one change of configuration as a transaction: fn says what is
@@ -324,8 +327,10 @@ func (c *change) pruneAllBut(objects []api.Object) {
 
 // record notes an object to be written.
 func (c *change) record(o api.Object) {
-	c.puts = slices.DeleteFunc(c.puts, func(p api.Object) bool { return api.Key(p) == api.Key(o) })
-	c.puts = append(c.puts, o)
+	if c.puts == nil {
+		c.puts = map[string]api.Object{}
+	}
+	c.puts[api.Key(o)] = o
 	c.after.put(o)
 }
 

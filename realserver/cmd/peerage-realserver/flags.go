@@ -24,6 +24,11 @@ sessions go on, and the next start adopts what it finds.
 
 TCP-MD5 keys are files in --secrets-dir, mode 0600, named as in the pool's md5Secret.
 
+With --api-listen the controllers can ask which sessions the speaker holds and what they
+announced (peeragectl session, route). Nothing can be changed through it. Beyond loopback,
+give --tls-cert, --tls-key and --client-ca, and the controllers --node-ca, --node-cert and
+--node-key: the routes are the customers'.
+
   peerage-realserver --check     tells what is missing on this machine, and changes nothing
   peerage-realserver --remove    takes the VIPs off and restores the kernel parameters; the
                                  sessions end. The speaker is left running. Depool the
@@ -48,6 +53,7 @@ type options struct {
 	speakerBinary, speakerSocket, speakerStateDir, speakerUnit, speakerLog string
 	birdSocket, birdConfig, birdBinary, birdPID, birdUnit, birdLog         string
 	secretsDir                                                             string
+	api                                                                    node.API
 	remove, check                                                          bool
 	fullInterval                                                           time.Duration
 }
@@ -71,6 +77,7 @@ func parse(args []string, stdout io.Writer) (o *options, done bool, err error) {
 	fs.StringVar(&o.birdUnit, "bird-unit", "", "systemd `unit` to start the speaker with; default: start the program itself")
 	fs.StringVar(&o.birdLog, "bird-log", "", "`file` for the log of the speaker's BIRD; default: syslog")
 	fs.StringVar(&o.secretsDir, "secrets-dir", "/etc/peerage/secrets", "`directory` with one file for each TCP-MD5 key")
+	o.api.Flags(fs, "api-", "the API that tells the controllers of sessions and routes; empty: none")
 	fs.DurationVar(&o.fullInterval, "full-interval", 10*time.Second, "time between two rounds that look at everything and repair what drifted")
 	fs.BoolVar(&o.check, "check", false, "tell what is missing on this machine, and exit")
 	fs.BoolVar(&o.remove, "remove", false, "take the VIPs off, restore the kernel parameters, and exit")
@@ -89,6 +96,10 @@ func (o *options) validate() error {
 		if !filepath.IsAbs(path) {
 			errs = append(errs, fmt.Errorf("%s: %q must be an absolute path", flag, path))
 		}
+	}
+	errs = append(errs, o.api.Check())
+	if o.api.Listen != "" && o.speaker == hostedBIRD {
+		errs = append(errs, errors.New("--api-listen: BIRD tells nothing of sessions and routes; use --speaker=native, or delete the flag"))
 	}
 	if o.remove && o.check {
 		errs = append(errs, errors.New("--remove and --check exclude each other"))

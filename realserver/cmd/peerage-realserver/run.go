@@ -19,6 +19,7 @@ import (
 	"github.com/peerage/peerage/api/store"
 	"github.com/peerage/peerage/realserver"
 	"github.com/peerage/peerage/realserver/bird"
+	"github.com/peerage/peerage/realserver/gateway"
 	"github.com/peerage/peerage/realserver/native"
 )
 
@@ -145,6 +146,9 @@ func serve(ctx context.Context, o *options, host realserver.Host, log hclog.Logg
 		StartedAt: time.Now().UTC(), Capabilities: []string{"speaker", o.speaker},
 	}
 	g := node.NewGroup(ctx)
+	if live.API, err = serveAPI(ctx, g, o, log); err != nil {
+		return err
+	}
 	g.Go("store", mirror.Run)
 	g.Go("realserver", a.Run)
 	g.Go("register", func(ctx context.Context) error {
@@ -158,4 +162,22 @@ func serve(ctx context.Context, o *options, host realserver.Host, log hclog.Logg
 	}
 	log.Info("real server runs", "name", o.Name, "version", node.Version)
 	return g.Wait()
+}
+
+// serveAPI lets the controllers ask the speaker, and returns the URL at which
+// they do; empty: they cannot.
+func serveAPI(ctx context.Context, g *node.Group, o *options, log hclog.Logger) (string, error) {
+	if o.api.Listen == "" {
+		return "", nil
+	}
+	listener, config, err := o.api.Open(ctx)
+	if err != nil {
+		return "", err
+	}
+	if o.api.Exposed(listener.Addr()) {
+		log.Warn("customers' sessions and routes are open to everybody who reaches the API; give --client-ca", "address", listener.Addr().String())
+	}
+	handler := gateway.Handler(o.speakerSocket, log.Named("api"))
+	g.Go("api", func(ctx context.Context) error { return node.Serve(ctx, listener, config, handler) })
+	return o.api.URL(listener.Addr(), o.Name), nil
 }
