@@ -1,0 +1,143 @@
+package bgp
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// ErrTooLong tells that attributes leave no room for a route in a message.
+// RFC 8654 section 4 then has the route withdrawn from that peer.
+var ErrTooLong = errors.New("bgp: path attributes are too long for a message of the session; the route cannot be sent to it")
+
+// Packer appends UPDATEs that share everything but the routes, each filled up
+// to the limit. IPv4 unicast with a 4-byte next hop goes into the classic
+// fields, all else into MP_REACH_NLRI and MP_UNREACH_NLRI, which come first
+// (RFC 7606 section 5.1).
+type Packer struct {
+	buf   []byte
+	limit int
+	// The first message is the template of the rest: head is what comes before
+	// the routes, tail what comes after.
+	head, tail []byte
+	start      int // of the message in work; -1 when there is none
+	routes     int // where its routes begin
+	multi      bool
+	withdraw   bool
+}
+
+// maxPrefixLen is the longest encoded prefix of any known family.
+const maxPrefixLen = 17
+
+// NewPacker packs announcements of a family with canonical attributes and an
+// encoded next hop of 4, 16 or 32 bytes, into messages of up to limit bytes,
+// appended to buf.
+func NewPacker(buf []byte, f Family, attributes, nextHop []byte, limit int) (Packer, error) {
+	p := Packer{buf: buf, limit: limit, start: -1}
+	if f == IPv4Unicast && len(nextHop) == 4 {
+		p.head = classicHead(attributes, nextHop)
+	} else {
+		p.multi, p.tail = true, attributes
+		p.head = appendHeader(make([]byte, 0, 32+len(nextHop)), TypeUpdate)
+		p.head = append(p.head, 0, 0, 0, 0, FlagOptional|FlagExtended, byte(AttrMPReach), 0, 0)
+		p.head = append(p.head, byte(f.AFI>>8), byte(f.AFI), byte(f.SAFI), byte(len(nextHop)))
+		p.head = append(append(p.head, nextHop...), 0)
+	}
+	if len(p.head)+len(p.tail)+maxPrefixLen > limit {
+		return Packer{}, ErrTooLong
+	}
+	return p, nil
+}
+
+// classicHead is an UPDATE up to its NLRI field; NEXT_HOP is where it belongs
+// in the order of types.
+func classicHead(attributes, nextHop []byte) []byte {
+	at := 0
+	for at < len(attributes) {
+		a, n, ok := cutAttribute(attributes[at:])
+		if !ok || a.Type > AttrNextHop {
+			break
+		}
+		at += n
+	}
+	length := len(attributes) + 3 + len(nextHop)
+	head := appendHeader(make([]byte, 0, HeaderLen+4+length), TypeUpdate)
+	head = append(head, 0, 0, byte(length>>8), byte(length))
+	head = append(head, attributes[:at]...)
+	head = append(append(head, FlagTransitive, byte(AttrNextHop), byte(len(nextHop))), nextHop...)
+	return append(head, attributes[at:]...)
+}
+
+// NewWithdrawer packs withdrawals of a family.
+func NewWithdrawer(buf []byte, f Family, limit int) Packer {
+	p := Packer{buf: buf, limit: limit, start: -1, withdraw: true}
+	p.head = appendHeader(make([]byte, 0, 32), TypeUpdate)
+	p.head = append(p.head, 0, 0)
+	if f == IPv4Unicast {
+		p.tail = []byte{0, 0}
+		return p
+	}
+	p.multi = true
+	p.head = append(p.head, 0, 0, FlagOptional|FlagExtended, byte(AttrMPUnreach), 0, 0)
+	p.head = append(p.head, byte(f.AFI>>8), byte(f.AFI), byte(f.SAFI))
+	return p
+}
+
+// room makes room for n bytes of a route.
+func (p *Packer) room(n int) {
+	if p.start >= 0 {
+		if len(p.buf)+n+len(p.tail)-p.start <= p.limit {
+			return
+		}
+		p.close()
+	}
+	p.start = len(p.buf)
+	p.buf = append(p.buf, p.head...)
+	p.routes = len(p.buf)
+}
+
+// Add adds one encoded prefix.
+func (p *Packer) Add(nlri []byte) {
+	p.room(len(nlri))
+	p.buf = append(p.buf, nlri...)
+}
+
+// Add4 adds an IPv4 prefix; bits beyond its length must be 0.
+func (p *Packer) Add4(addr uint32, bits uint8) {
+	p.room(5)
+	p.buf = append(p.buf, bits, byte(addr>>24), byte(addr>>16), byte(addr>>8), byte(addr))
+	p.buf = p.buf[:len(p.buf)-4+(int(bits)+7)>>3]
+}
+
+// Add6 adds an IPv6 prefix; bits beyond its length must be 0.
+func (p *Packer) Add6(hi, lo uint64, bits uint8) {
+	p.room(17)
+	p.buf = append(p.buf, bits)
+	p.buf = binary.BigEndian.AppendUint64(p.buf, hi)
+	p.buf = binary.BigEndian.AppendUint64(p.buf, lo)
+	p.buf = p.buf[:len(p.buf)-16+(int(bits)+7)>>3]
+}
+
+// close writes the lengths of the message in work.
+func (p *Packer) close() {
+	size := len(p.buf) - p.routes
+	p.buf = append(p.buf, p.tail...)
+	m := p.buf[p.start:]
+	switch {
+	case p.multi:
+		binary.BigEndian.PutUint16(m[HeaderLen+2:], uint16(len(m)-HeaderLen-4))
+		at := HeaderLen + 6 // of the attribute's length
+		binary.BigEndian.PutUint16(m[at:], uint16(len(p.head)-at-2+size))
+	case p.withdraw:
+		binary.BigEndian.PutUint16(m[HeaderLen:], uint16(size))
+	}
+	finish(p.buf, p.start)
+	p.start = -1
+}
+
+// Finish returns the buffer with the messages, all whole.
+func (p *Packer) Finish() []byte {
+	if p.start >= 0 {
+		p.close()
+	}
+	return p.buf
+}
