@@ -73,10 +73,11 @@ func (t *terms) internal(as uint32) bool { return as == t.localAS }
 
 // allows tells whether the neighbour's routers may have an AS.
 func (n *neighbor) allows(as uint32) bool {
+	reflected := n.group != "" // such sessions are internal
 	if len(n.as) > 0 {
-		return slices.Contains(n.as, as)
+		return slices.Contains(n.as, as) && (!reflected || n.internal(as))
 	}
-	return n.internal(as) == (n.group != "")
+	return n.internal(as) == reflected
 }
 
 // table is a configuration as the speaker uses it.

@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"errors"
 	"time"
 
 	"github.com/peerage/peerage/api"
@@ -69,13 +70,21 @@ func (s *session) update(body []byte) error {
 	}
 	s.customer.updates.Add(1)
 	if err := s.exchange.Load().Update(s.sp.work, r); err != nil {
-		return err
+		return overfull(err)
 	}
 	s.dirty = true
 	if rate := s.n.Load().limits.updatesPerSecond; rate > 0 {
 		return s.pace(r, rate)
 	}
 	return nil
+}
+
+// overfull is what a router is told that sends more than the process can keep.
+func overfull(err error) error {
+	if errors.Is(err, rib.ErrSetsFull) {
+		return bgp.Errorf(bgp.CodeCease, bgp.SubOutOfResources, nil, "%v", err)
+	}
+	return err
 }
 
 func (s *session) decoderPeer() bgp.Peer {
@@ -120,7 +129,7 @@ func (s *session) flush() error {
 	}
 	s.dirty = false
 	if err := s.exchange.Load().Flush(s.sp.work); err != nil {
-		return err
+		return overfull(err)
 	}
 	if !s.limited() {
 		return nil
