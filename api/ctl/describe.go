@@ -2,12 +2,14 @@ package ctl
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/peerage/peerage/api"
+	"github.com/peerage/peerage/api/client"
 )
 
 // describeEvents is how many events are searched for those of one object.
@@ -54,12 +56,22 @@ func (a *app) describe(ctx context.Context, kind api.Kind, name string) error {
 		return err
 	}
 	only := focus(st, kind, name)
+	var of peering
+	if kind == api.KindCustomer {
+		if of, err = customerOf(ctx, c, name); err != nil {
+			return err
+		}
+	}
 	if a.printer.machine() {
-		return a.printer.value(struct {
+		if err := a.printer.value(struct {
 			Object rawJSON     `json:"object"`
 			Status *api.Status `json:"status"`
 			Events []api.Event `json:"events"`
-		}{rawJSON(data), only, orEmpty(events)})
+			peering
+		}{rawJSON(data), only, orEmpty(events), of}); err != nil {
+			return err
+		}
+		return of.partial()
 	}
 	text, err := toYAML(data)
 	if err != nil {
@@ -73,9 +85,48 @@ func (a *app) describe(ctx context.Context, kind api.Kind, name string) error {
 	p.section(p.vipTable(only))
 	p.section(p.memberTable(only))
 	p.section(pathTable(only))
-	p.warningLines(only)
+	if kind != api.KindCustomer || len(only.Warnings) > 0 { // its sessions tell how it is
+		p.warningLines(only)
+	}
+	p.section(p.columns(announcedTable(of.Routes), "TO", "MED", "LOCAL-PREF"))
+	p.section(p.columns(sessionTable(of.Sessions), "CUSTOMER", "VIP", "ROUTER-ID", "HOLD", "MD5", "FLAPS"))
 	p.section(eventTable(events))
-	return nil
+	return of.partial()
+}
+
+// peering is what a customer has with the fleet; of other objects nothing.
+type peering struct {
+	// Routes are what is announced to the customer, but not to all.
+	Routes   []api.RouteIntent `json:"routes,omitempty"`
+	Sessions []api.Session     `json:"sessions,omitempty"`
+	// Unreachable are the real servers whose sessions are missing.
+	Unreachable map[string]string `json:"unreachable,omitempty"`
+	// Unknown says why no session is known.
+	Unknown string `json:"unknown,omitempty"`
+}
+
+// customerOf asks for routes and sessions. That no real server answers is no
+// reason not to show the rest.
+func customerOf(ctx context.Context, c *client.Client, name string) (of peering, err error) {
+	routes, err := c.Routes(ctx)
+	if err != nil {
+		return of, err
+	}
+	of.Routes = keep(routes, func(r api.RouteIntent) bool { return r.Target.Customer == name })
+	list, err := c.Sessions(ctx, client.SessionFilter{Customer: name})
+	if err != nil {
+		of.Unknown = err.Error()
+		return of, nil
+	}
+	of.Sessions, of.Unreachable = list.Items, list.Unreachable
+	return of, nil
+}
+
+func (of *peering) partial() error {
+	if of.Unknown != "" {
+		return api.WithExit(api.ExitPartial, fmt.Errorf("the customer's sessions are not known: %s", of.Unknown))
+	}
+	return partial(of.Unreachable)
 }
 
 // rawJSON is JSON that is printed as it is.

@@ -362,6 +362,8 @@ func TestStoreDown(t *testing.T) {
 	c := newCaller(t, s)
 	do[api.ApplyResult](c, "POST", "/v1/apply", site)
 	s.Lead()
+	s.Speak("rs-1", held("customers", "192.0.2.7", "established", time.Now(), 1))
+	s.Speak("rs-2", servertest.Known{})
 	s.Etcd.Stop()
 	s.Await("the mirror to know", func(st *api.State) bool { return st.Stale != nil })
 	list := do[api.List[json.RawMessage]](c, "GET", "/v1/pools", "")
@@ -377,6 +379,11 @@ func TestStoreDown(t *testing.T) {
 	}
 	c.refused("POST", "/v1/realservers/rs-1/depool", `{"reason":"x"}`, 503, api.ErrorUnavailable, "the store does not answer", "what runs on the nodes goes on")
 	c.refused("POST", "/v1/apply", site, 503, api.ErrorUnavailable)
+	c.refused("POST", "/v1/routes/announce", `{"target":{"session":"192.0.2.7"},"prefix":"0.0.0.0/0","nextHop":"198.51.100.1","reason":"x"}`, 503, api.ErrorUnavailable)
+	// What the fleet knows does not depend on the store.
+	if out := do[api.SessionList](c, "GET", "/v1/sessions", ""); len(out.Items) != 1 || out.Unreachable != nil {
+		t.Errorf("the sessions are %+v", out)
+	}
 	c.refused("GET", "/v1/events", "", 503, api.ErrorUnavailable)
 }
 
