@@ -3,6 +3,7 @@ package bgp
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 )
 
 // ErrTooLong tells that attributes leave no room for a route in a message.
@@ -20,7 +21,7 @@ type Packer struct {
 	// What comes before the routes is the same in all messages but for the
 	// lengths: buf[first:first+head].
 	first, head int
-	start       int // of the message in work
+	start, end  int // of the message in work, and how far its routes may go
 	multi       bool
 	withdraw    bool
 }
@@ -46,6 +47,7 @@ func NewPacker(buf []byte, f Family, attributes, nextHop []byte, limit int) (Pac
 		p.buf = append(append(p.buf, nextHop...), 0)
 	}
 	p.head = len(p.buf) - p.first
+	p.begin()
 	return p, nil
 }
 
@@ -80,18 +82,23 @@ func NewWithdrawer(buf []byte, f Family, limit int) Packer {
 		p.buf = append(p.buf, byte(f.AFI>>8), byte(f.AFI), byte(f.SAFI))
 	}
 	p.head = len(p.buf) - p.first
+	p.begin()
 	return p
+}
+
+// begin sets how far routes may go in the message in work.
+func (p *Packer) begin() {
+	p.end = p.start + p.limit - len(p.tail) - len(zeroLength)
 }
 
 // room makes room for n bytes of a route.
 func (p *Packer) room(n int) {
-	after := len(p.tail) + len(zeroLength)
-	if len(p.buf)+n+after-p.start <= p.limit {
-		return
+	if len(p.buf)+n > p.end {
+		p.close()
+		p.start = len(p.buf)
+		p.buf = append(p.buf, p.buf[p.first:p.first+p.head]...)
+		p.begin()
 	}
-	p.close()
-	p.start = len(p.buf)
-	p.buf = append(p.buf, p.buf[p.first:p.first+p.head]...)
 }
 
 // Add adds one encoded prefix.
@@ -103,17 +110,24 @@ func (p *Packer) Add(nlri []byte) {
 // Add4 adds an IPv4 prefix; bits beyond its length must be 0.
 func (p *Packer) Add4(addr uint32, bits uint8) {
 	p.room(5)
-	p.buf = append(p.buf, bits, byte(addr>>24), byte(addr>>16), byte(addr>>8), byte(addr))
-	p.buf = p.buf[:len(p.buf)-4+(int(bits)+7)>>3]
+	n := len(p.buf)
+	p.buf = slices.Grow(p.buf, 5)
+	b := p.buf[n : n+5]
+	b[0] = bits
+	binary.BigEndian.PutUint32(b[1:], addr)
+	p.buf = p.buf[:n+1+(int(bits)+7)>>3]
 }
 
 // Add6 adds an IPv6 prefix; bits beyond its length must be 0.
 func (p *Packer) Add6(hi, lo uint64, bits uint8) {
 	p.room(17)
-	p.buf = append(p.buf, bits)
-	p.buf = binary.BigEndian.AppendUint64(p.buf, hi)
-	p.buf = binary.BigEndian.AppendUint64(p.buf, lo)
-	p.buf = p.buf[:len(p.buf)-16+(int(bits)+7)>>3]
+	n := len(p.buf)
+	p.buf = slices.Grow(p.buf, 17)
+	b := p.buf[n : n+17]
+	b[0] = bits
+	binary.BigEndian.PutUint64(b[1:], hi)
+	binary.BigEndian.PutUint64(b[9:], lo)
+	p.buf = p.buf[:n+1+(int(bits)+7)>>3]
 }
 
 // close writes the lengths of the message in work.
