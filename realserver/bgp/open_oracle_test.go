@@ -20,8 +20,8 @@ func TestOpenOracle(t *testing.T) {
 		long = append(long, Capability{CapabilityCode(200 + i), bytes.Repeat([]byte{byte(i)}, 18)})
 	}
 	tests := map[string]*Open{
-		"plain":               {AS: 65001, HoldTime: 90 * time.Second, Identifier: netip.MustParseAddr("192.0.2.1")},
-		"4-octet AS":          {AS: 4200000001, HoldTime: 0, Identifier: netip.MustParseAddr("0.0.0.1"), Capabilities: many},
+		"plain":              {AS: 65001, HoldTime: 90 * time.Second, Identifier: netip.MustParseAddr("192.0.2.1")},
+		"4-octet AS":         {AS: 4200000001, HoldTime: 0, Identifier: netip.MustParseAddr("0.0.0.1"), Capabilities: many},
 		"as long as it gets": {AS: 4200000001, HoldTime: 240 * time.Second, Identifier: netip.MustParseAddr("192.0.2.1"), Capabilities: long},
 	}
 	for name, o := range tests {
