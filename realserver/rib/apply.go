@@ -30,7 +30,7 @@ func apply[K Key[K]](s *Shard, t *table[K], p *peer, r *routesOf, ops []Op[K]) (
 			if ops[i].Attr == 0 {
 				a.withdraw(ops[i].Key, hashes[i])
 			} else {
-				a.announce(ops[i].Key, hashes[i], ops[i].Attr)
+				a.announce(&ops[i], hashes[i])
 			}
 		}
 		s.applied += int64(n)
@@ -60,10 +60,14 @@ func (a *applier[K]) release(id AttrID) {
 	a.releases++
 }
 
-func (a *applier[K]) announce(k K, hash uint64, attr AttrID) {
+func (a *applier[K]) announce(o *Op[K], hash uint64) {
+	k, attr := o.Key, o.Attr
 	slot, e := a.t.findHash(k, hash)
+	if o.Hint&hintMED != 0 {
+		a.t.meds = true
+	}
 	if e != nil && a.r.slots.has(&a.s.bits, slot) {
-		a.replace(slot, e, attr)
+		a.replace(slot, e, attr, o.Hint)
 		return
 	}
 	size := a.size(attr)
@@ -87,7 +91,7 @@ func (a *applier[K]) announce(k K, hash uint64, attr AttrID) {
 	a.r.slots.set(&a.s.bits, slot)
 	a.r.n++
 	a.s.routes++
-	a.insert(slot, e, path{attr, a.p.id})
+	a.insert(slot, e, path{attr, a.p.id}, o.Hint)
 }
 
 // size is what a route charges the customer.
@@ -98,28 +102,24 @@ func (a *applier[K]) size(attr AttrID) int64 {
 	return RouteBytes + int64(a.s.sets.Len(attr))
 }
 
-func (a *applier[K]) insert(slot uint32, e *entry[K], v path) {
+func (a *applier[K]) insert(slot uint32, e *entry[K], v path, h Hint) {
 	switch {
 	case e.peer == 0:
 		if a.t.best {
 			a.t.touch(slot, e)
-			a.t.sawMED(v.attr)
 		}
-		e.attr, e.peer = v.attr, v.peer
+		e.first(v, h)
 		return
 	case !a.t.best:
 		e.more = a.s.paths.add(e.more, v)
 		return
 	}
-	a.t.sawMED(v.attr)
-	c, x := a.s.candidate(v), a.s.candidate(path{e.attr, e.peer})
-	order := c.rank.tier(x.rank)
-	if order == 0 && !a.t.meds {
-		order = c.last(&x)
-	}
+	order := a.order(v, h, e)
 	if order < 0 {
 		a.t.touch(slot, e)
-		v, e.attr, e.peer = path{e.attr, e.peer}, v.attr, v.peer
+		other := path{e.attr, e.peer}
+		e.first(v, h)
+		v = other
 	}
 	e.more = a.s.paths.add(e.more, v)
 	if order == 0 {
@@ -127,7 +127,22 @@ func (a *applier[K]) insert(slot uint32, e *entry[K], v path) {
 	}
 }
 
-func (a *applier[K]) replace(slot uint32, e *entry[K], attr AttrID) {
+func (e *entry[K]) first(v path, h Hint) { e.attr, e.peer, e.hint = v.attr, v.peer, h }
+
+// order compares a route to the best one. 0 means that it takes all routes to
+// tell which is the best: both are of one tier, and there are MEDs.
+func (a *applier[K]) order(v path, h Hint, e *entry[K]) int {
+	if order := h.order(e.hint); order != 0 {
+		return order
+	}
+	c, x := a.s.candidate(v), a.s.candidate(path{e.attr, e.peer})
+	if order := c.rank.tier(x.rank); order != 0 || a.t.meds {
+		return order
+	}
+	return c.last(&x)
+}
+
+func (a *applier[K]) replace(slot uint32, e *entry[K], attr AttrID, h Hint) {
 	if a.r.refreshing {
 		a.r.stale.unset(&a.s.bits, slot)
 	}
@@ -148,49 +163,43 @@ func (a *applier[K]) replace(slot uint32, e *entry[K], attr AttrID) {
 		return
 	}
 	if e.peer == a.p.id {
-		a.replaceFirst(slot, e, attr)
+		a.replaceFirst(slot, e, attr, h)
 	} else {
 		at.set(path{attr, a.p.id})
-		a.replacedOther(slot, e, old, attr, at)
+		a.replacedOther(slot, e, old, at, h)
 	}
 	a.release(old)
 }
 
-func (a *applier[K]) replaceFirst(slot uint32, e *entry[K], attr AttrID) {
+func (a *applier[K]) replaceFirst(slot uint32, e *entry[K], attr AttrID, h Hint) {
+	v := path{attr, e.peer}
 	if !a.t.best {
-		e.attr = attr
+		e.first(v, h)
 		return
 	}
-	a.t.sawMED(attr)
-	c, old := a.s.candidate(path{attr, e.peer}), a.s.candidate(path{e.attr, e.peer})
-	stays := e.more == 0 || !a.t.meds && c.compare(&old) <= 0
+	stays := e.more == 0 || !a.t.meds && a.order(v, h, e) <= 0
 	a.t.touch(slot, e)
-	e.attr = attr
+	e.first(v, h)
 	if !stays {
 		a.choose(slot, e)
 	}
 }
 
-func (a *applier[K]) replacedOther(slot uint32, e *entry[K], old, attr AttrID, at spot) {
+func (a *applier[K]) replacedOther(slot uint32, e *entry[K], old AttrID, at spot, h Hint) {
 	if !a.t.best {
 		return
 	}
-	a.t.sawMED(attr)
-	c, x := a.s.candidate(path{attr, a.p.id}), a.s.candidate(path{e.attr, e.peer})
-	order := c.rank.tier(x.rank)
+	v := at.get()
+	order := a.order(v, h, e)
 	switch {
-	case order == 0 && a.t.meds, order > 0 && a.t.meds && a.s.sets.rank(old).tier(x.rank) == 0:
+	case order == 0, order > 0 && a.t.meds && a.s.sets.rank(old).tier(a.s.sets.rank(e.attr)) == 0:
 		// The old one may have kept a third one from being chosen, and the
 		// new one may.
 		a.choose(slot, e)
-		return
-	case order == 0:
-		order = c.last(&x)
-	}
-	if order < 0 {
+	case order < 0:
 		a.t.touch(slot, e)
 		at.set(path{e.attr, e.peer})
-		e.attr, e.peer = attr, a.p.id
+		e.first(v, h)
 	}
 }
 
@@ -232,7 +241,7 @@ func (a *applier[K]) removeFirst(slot uint32, e *entry[K]) {
 		a.t.touch(slot, e)
 	}
 	if e.more == 0 {
-		e.attr, e.peer = 0, 0
+		e.first(path{}, 0)
 		if !a.t.best {
 			a.t.drop(slot, e)
 		}
@@ -245,7 +254,14 @@ func (a *applier[K]) removeFirst(slot uint32, e *entry[K]) {
 	}
 	at, _ := a.s.paths.find(e.more, v.peer)
 	e.more = a.s.paths.remove(e.more, at)
-	e.attr, e.peer = v.attr, v.peer
+	e.first(v, a.hint(v.attr))
+}
+
+func (a *applier[K]) hint(attr AttrID) Hint {
+	if !a.t.best {
+		return 0
+	}
+	return a.s.sets.rank(attr).Hint()
 }
 
 // choose makes the best of all routes the first.
@@ -259,7 +275,7 @@ func (a *applier[K]) choose(slot uint32, e *entry[K]) {
 	a.t.touch(slot, e)
 	at, _ := a.s.paths.find(e.more, v.peer)
 	at.set(first)
-	e.attr, e.peer = v.attr, v.peer
+	e.first(v, a.hint(v.attr))
 }
 
 func (s *Shard) candidate(v path) candidate {
@@ -272,12 +288,6 @@ func (s *Shard) choose(all []path) path {
 		s.candidates = append(s.candidates, s.candidate(v))
 	}
 	return all[choose(s.candidates)]
-}
-
-func (t *table[K]) sawMED(id AttrID) {
-	if !t.meds && t.s.sets.rank(id).MED != 0 {
-		t.meds = true
-	}
 }
 
 // touch notes that the best of a prefix is about to change.

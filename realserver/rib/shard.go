@@ -142,6 +142,7 @@ func (s *Shard) Stats() Stats {
 type Op[K Key[K]] struct {
 	Key  K
 	Attr AttrID
+	Hint Hint // of the set's rank
 }
 
 // Apply4 applies a peer's changes of IPv4 routes, in their order. It tells

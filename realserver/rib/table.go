@@ -8,6 +8,7 @@ type entry[K Key[K]] struct {
 	key   K
 	attr  AttrID
 	more  chain
+	hint  Hint   // of the first route's rank, in a reflect domain
 	peer  PeerID // 0: no routes; the entry waits to be freed
 	flags uint8
 }

@@ -41,15 +41,27 @@ type bench struct {
 	stop    func()
 }
 
+// syncBuffer keeps a log.
 type syncBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
+	mu  sync.Mutex
+	b   strings.Builder
+	off bool
 }
 
 func (b *syncBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.off {
+		return len(p), nil
+	}
 	return b.b.Write(p)
+}
+
+// discard keeps no more.
+func (b *syncBuffer) discard() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.off = true
 }
 
 func (b *syncBuffer) String() string {

@@ -73,8 +73,8 @@ type session struct {
 	customer *customer
 	md5      bool // the connection is signed
 	// Of the session's goroutine: routes were not flushed yet; it has joined
-	// the exchange.
-	dirty, joined bool
+	// the exchange; its stack grew.
+	dirty, joined, grew bool
 	pendingHere   bool // it counts as pending; guarded by sp.mu
 }
 
@@ -175,12 +175,16 @@ func (e *closedError) Unwrap() error { return e.cause }
 type state func() state
 
 // run is the session's goroutine.
-func (s *session) run() {
-	for at := s.connected; at != nil; {
-		next := at()
-		if next == nil {
-			return
-		}
-		at = next
+func (s *session) run(at state) {
+	for at != nil {
+		at = at()
 	}
+}
+
+// renew goes on in a new goroutine. A stack that grew stays as it is while its
+// goroutine waits, and most do nothing else: the new one needs 2 KiB.
+func (s *session) renew(at state) state {
+	s.grew = false
+	s.sp.sessions.Go(func() { s.run(at) })
+	return nil
 }

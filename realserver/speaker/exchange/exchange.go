@@ -84,7 +84,7 @@ func New(c Config) *Exchange {
 		domains: map[string]*domain{},
 	}
 	x.origins.Store(new(origins))
-	x.batches.New = func() any { return new(batch) }
+	x.batches.New = func() any { return &batch{v4: make([]rib.Op[rib.K4], 0, batchSize)} }
 	for range c.Shards {
 		s := newShard(x)
 		x.shards = append(x.shards, s)

@@ -93,7 +93,7 @@ func (p *Peer) Update(ctx context.Context, r *bgp.Routes) error {
 func (p *Peer) part(ctx context.Context, r *bgp.Routes, part *bgp.Part) error {
 	v6 := part.Family == bgp.IPv6Unicast
 	if len(part.Withdrawn) > 0 {
-		if err := p.split(ctx, part.Withdrawn, v6, 0); err != nil {
+		if err := p.split(ctx, part.Withdrawn, v6, 0, 0); err != nil {
 			return err
 		}
 	}
@@ -110,7 +110,7 @@ func (p *Peer) part(ctx context.Context, r *bgp.Routes, part *bgp.Part) error {
 	if cap(p.set) > 1024 {
 		p.set = nil
 	}
-	return p.split(ctx, part.Announced, v6, attr)
+	return p.split(ctx, part.Announced, v6, attr, rank.Hint())
 }
 
 // count counts encoded prefixes.
@@ -122,7 +122,7 @@ func count(nlri []byte) (n int) {
 }
 
 // split gathers prefixes by shard. Each takes one reference to the set.
-func (p *Peer) split(ctx context.Context, nlri []byte, v6 bool, attr rib.AttrID) error {
+func (p *Peer) split(ctx context.Context, nlri []byte, v6 bool, attr rib.AttrID, h rib.Hint) error {
 	for len(nlri) > 0 {
 		var i, n int
 		if v6 {
@@ -130,14 +130,14 @@ func (p *Peer) split(ctx context.Context, nlri []byte, v6 bool, attr rib.AttrID)
 			k, nlri = rib.Next6(nlri)
 			i = p.x.layout.Of6(k)
 			b := p.batch(i)
-			b.v6 = append(b.v6, rib.Op[rib.K6]{Key: k, Attr: attr})
+			b.v6 = append(b.v6, rib.Op[rib.K6]{Key: k, Attr: attr, Hint: h})
 			n = len(b.v6)
 		} else {
 			var k rib.K4
 			k, nlri = rib.Next4(nlri)
 			i = p.x.layout.Of4(k)
 			b := p.batch(i)
-			b.v4 = append(b.v4, rib.Op[rib.K4]{Key: k, Attr: attr})
+			b.v4 = append(b.v4, rib.Op[rib.K4]{Key: k, Attr: attr, Hint: h})
 			n = len(b.v4)
 		}
 		if n >= batchSize {
