@@ -397,3 +397,33 @@ func TestJoinRefuses(t *testing.T) {
 		}
 	}
 }
+
+// What a peer was sent before it has caught up is withdrawn from it too, also
+// when the place in the table is another prefix's by then.
+func TestWithdrawnWhileDraining(t *testing.T) {
+	bubble(t, defaultLimits(), func(t *testing.T, x *Exchange) {
+		source, late := newRouter(t, 1, client("g", "a")), newRouter(t, 2, client("g", "a"))
+		source.join(x)
+		prefixes := many(400)
+		source.announceAll(prefixes[:200], 0)
+		quiet()
+		late.join(x)
+		late.receive(1, 5)
+		if len(late.table) == 0 {
+			t.Fatal("nothing was sent yet")
+		}
+		source.withdrawAll(prefixes[:200])
+		quiet()
+		source.announceAll(prefixes[200:], 0)
+		quiet()
+		late.receive(1<<20, 100)
+		for _, p := range prefixes[:200] {
+			if _, ok := late.table[p]; ok {
+				t.Fatalf("the peer is left with %s", p)
+			}
+		}
+		if len(late.table) != 200 {
+			t.Errorf("the peer has %d prefixes", len(late.table))
+		}
+	})
+}
