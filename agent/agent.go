@@ -77,7 +77,8 @@ const (
 	firstRetry = time.Second
 )
 
-// Agent makes one host equal to the plans. One goroutine owns the host.
+// Agent makes one host equal to the plans. One goroutine owns the host; weights
+// alone have a lane past it.
 type Agent struct {
 	cfg Config
 	log hclog.Logger
@@ -108,6 +109,8 @@ type Agent struct {
 	took        map[string]time.Duration
 	counters    map[service]map[netip.Addr]api.ServerCounters
 	reasons     map[string]map[netip.Addr]gateReason // by pool, for the log
+
+	lane lane
 
 	mu    sync.Mutex // guards the fields below
 	ready error      // why the last round was not good
@@ -160,6 +163,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.pub.run(ctx) })
 	g.Go(func() error { return a.reconcile(ctx) })
+	g.Go(func() error { return a.express(ctx) })
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("agent: %w", err)
 	}
@@ -191,6 +195,21 @@ func (a *Agent) reconcile(ctx context.Context) error {
 			}
 		case <-wake.C:
 			wake.Reset(or(a.round(ctx, roundWake), time.Hour))
+		}
+	}
+}
+
+// express writes weights while the owner of the host is busy with something
+// slow; see lane.
+func (a *Agent) express(ctx context.Context) error {
+	changed, cancel := a.cfg.Source.Subscribe()
+	defer cancel()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+			a.hurry(context.WithoutCancel(ctx), a.cfg.Source.State())
 		}
 	}
 }

@@ -58,8 +58,8 @@ type Result struct {
 type Table struct {
 	cfg Config
 
-	mu sync.Mutex // one Set, Dump, Counters or Remove at a time; guards the fields below
-	// rec is what the file holds, or nil before it was read.
+	mu sync.Mutex // one Set, Reweigh or Remove at a time; guards the fields below
+	// rec is what the file holds. It is replaced, never changed.
 	rec *record
 }
 
@@ -143,7 +143,7 @@ func (t *Table) split(services []Service, wrong map[netip.AddrPort]bool) (actual
 		if s.Key != tcp(s.Addr) {
 			continue
 		}
-		a := t.view(s)
+		a := t.rec.view(s)
 		switch {
 		case !wrong[s.Addr]:
 			actual = append(actual, a)
@@ -167,8 +167,8 @@ func (t *Table) services(ctx context.Context, choose func(netip.AddrPort) bool) 
 	return all, nil
 }
 
-func (t *Table) view(s Service) api.Table {
-	weights := t.rec.Services[s.Addr]
+func (r *record) view(s Service) api.Table {
+	weights := r.Services[s.Addr]
 	return table(s, func(d netip.AddrPort) int { return weights[d] })
 }
 
@@ -184,10 +184,14 @@ func (t *Table) remember(r *record) error {
 	return nil
 }
 
-// owned reads the services that the record says are ours.
-func (t *Table) owned(ctx context.Context) ([]Service, error) {
-	services, err := t.services(ctx, t.rec.owns)
-	return slices.DeleteFunc(services, func(s Service) bool { return s.Mark != 0 }), err
+// owned reads the services that the record says are ours. The record is not
+// locked meanwhile: a change of weights does not wait for a reading.
+func (t *Table) owned(ctx context.Context) ([]Service, *record, error) {
+	t.mu.Lock()
+	rec := t.rec // never changed, only replaced
+	t.mu.Unlock()
+	services, err := t.services(ctx, rec.owns)
+	return slices.DeleteFunc(services, func(s Service) bool { return s.Mark != 0 }), rec, err
 }
 
 // Dump reads our tables from the kernel, destinations in the order of
@@ -195,15 +199,13 @@ func (t *Table) owned(ctx context.Context) ([]Service, error) {
 func (t *Table) Dump(ctx context.Context) ([]api.Table, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
 	defer cancel()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	services, err := t.owned(ctx)
+	services, rec, err := t.owned(ctx)
 	if err != nil {
 		return nil, err
 	}
 	tables := make([]api.Table, 0, len(services))
 	for _, s := range services {
-		tables = append(tables, t.view(s))
+		tables = append(tables, rec.view(s))
 	}
 	return tables, nil
 }
@@ -213,9 +215,7 @@ func (t *Table) Dump(ctx context.Context) ([]api.Table, error) {
 func (t *Table) Counters(ctx context.Context) (map[netip.AddrPort]map[netip.Addr]api.ServerCounters, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
 	defer cancel()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	services, err := t.owned(ctx)
+	services, _, err := t.owned(ctx)
 	if err != nil {
 		return nil, err
 	}
