@@ -61,6 +61,8 @@ type Table struct {
 	mu sync.Mutex // one Set, Reweigh or Remove at a time; guards the fields below
 	// rec is what the file holds. It is replaced, never changed.
 	rec *record
+	// released says that no hold of an earlier process is left; see release.
+	released bool
 }
 
 // Open makes a Table. It does not touch the kernel.
@@ -125,6 +127,9 @@ func (t *Table) round(ctx context.Context, desired []api.Table, wrong map[netip.
 	}
 	actual, untouched := t.split(services, wrong)
 	ops := diff(desired, actual)
+	if err := t.release(ctx); err != nil {
+		return err
+	}
 	p := progress{kernel: t.cfg.Kernel, tables: actual, res: res, keepAll: len(wrong) > 0,
 		failed: map[netip.AddrPort]bool{}, doubtful: map[doubt]bool{}}
 	p.anchors(ctx, services, ops)
@@ -134,6 +139,24 @@ func (t *Table) round(ctx context.Context, desired []api.Table, wrong map[netip.
 	p.apply(ctx, ops)
 	res.Reached = slices.Concat(p.tables, untouched)
 	return errors.Join(append(p.errs, t.remember(t.rec.after(res.Reached, p.failed, p.doubtful)))...)
+}
+
+// release ends, once, what a process that was killed in the middle of a repair
+// of the order has left: a kernel in which the sessions of a destination that is
+// deleted stall in silence until their hold time, in place of being reset.
+func (t *Table) release(ctx context.Context) error {
+	if t.released {
+		return nil
+	}
+	held, err := t.cfg.Kernel.KeepOrphans(ctx, false)
+	if err != nil {
+		return fmt.Errorf("release sessions that an earlier process may have held: %w", err)
+	}
+	if held {
+		t.cfg.Logger.Warn("sessions of deleted destinations were held; they are released", "parameter", "net.ipv4.vs.expire_nodest_conn")
+	}
+	t.released = true
+	return nil
 }
 
 // split separates the services to work on from those whose desired state is
