@@ -28,7 +28,7 @@ import (
 // from its acceptance by the API, through an etcd that syncs its log to disk,
 // the leader and the mirrors of the agents, until the last agent has made the
 // call that gives the real server weight 0 to a model of the kernel. The
-// message to the kernel itself is BenchmarkWeight of agent/ipvs.
+// message to the kernel itself is BenchmarkKernelReweigh of agent/ipvs.
 //
 // All parts run in one process and speak through sockets of the loopback.
 func BenchmarkChangeToKernel(b *testing.B) {
