@@ -72,6 +72,8 @@ const (
 	defaultSickRounds  = 3
 	defaultStepTimeout = 15 * time.Second
 	defaultObserve     = 5 * time.Second
+	// storePatience bounds how long the first round waits for the store.
+	storePatience = 3 * time.Second
 	// firstRetry is how soon a part that failed is tried again; each failure
 	// doubles it, up to the time between full rounds.
 	firstRetry = time.Second
@@ -174,6 +176,7 @@ func (a *Agent) Run(ctx context.Context) error {
 func (a *Agent) reconcile(ctx context.Context) error {
 	changed, cancel := a.cfg.Source.Subscribe()
 	defer cancel()
+	a.awaitStore(ctx, changed)
 	full, observe := time.NewTimer(0), time.NewTimer(a.observeEvery())
 	wake := time.NewTimer(time.Hour)
 	defer full.Stop()
@@ -195,6 +198,23 @@ func (a *Agent) reconcile(ctx context.Context) error {
 			}
 		case <-wake.C:
 			wake.Reset(or(a.round(ctx, roundWake), time.Hour))
+		}
+	}
+}
+
+// awaitStore gives the store a moment at the start. The kernel may be ahead of
+// the record by weights that the process before wrote, and a round on the record
+// alone would take them back until the store is read.
+func (a *Agent) awaitStore(ctx context.Context, changed <-chan struct{}) {
+	patience := time.NewTimer(storePatience)
+	defer patience.Stop()
+	for believe(a.cfg.Source.State()) != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-patience.C:
+			return
+		case <-changed:
 		}
 	}
 }

@@ -1,11 +1,14 @@
 package agent
 
 import (
+	"context"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/peerage/peerage/agent/ipvs"
 	"github.com/peerage/peerage/api"
 )
 
@@ -87,4 +90,54 @@ func TestLaneIsNarrow(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestStartWaitsForTheStore: the kernel may be ahead of the record, so that the
+// first round does not go by the record as long as the store may yet be read.
+func TestStartWaitsForTheStore(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLoop(t, dir)
+		wait(time.Second)
+		l.stop()
+		if err := l.command("plan", []string{"plan-2.yaml"}); err != nil {
+			t.Fatal(err)
+		}
+		newer := l.state
+		unread := *l.live.state // what the disk knows
+		unread.Synced, unread.FromCache = false, true
+		l.live.set(&unread)
+		table := strings.Replace(l.m.table(), "10.0.0.102:179 -g -w 1", "10.0.0.102:179 -g -w 0", 1)
+		if err := l.m.kernel.SetDestination(t.Context(), kernelKey("203.0.113.179:179"), kernelWeight("10.0.0.102:179", 0)); err != nil {
+			t.Fatal(err)
+		}
+		a, err := New(Config{Name: self, Host: l.m.host(), Source: l.live, Store: l.live, HostID: l.m.hostID, StateDir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- a.Run(ctx) }()
+		wait(time.Second)
+		if got := l.m.table(); got != table {
+			t.Errorf("the weight was taken back:\n%s", got)
+		}
+		l.live.set(newer)
+		wait(time.Second)
+		if !strings.Contains(l.m.table(), drained) || strings.Count(strings.Join(l.m.log, "\n"), "203.0.113.179:179 -r 10.0.0.102:179 -g -w 1") != 1 {
+			t.Errorf("the plan of the store is not what the kernel holds:\n%s", l.m.table())
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func kernelKey(service string) ipvs.Key {
+	return ipvs.Key{Protocol: 6, Addr: netip.MustParseAddrPort(service)}
+}
+
+func kernelWeight(destination string, weight int) ipvs.Destination {
+	return ipvs.Destination{Addr: netip.MustParseAddrPort(destination), Forward: 3, Weight: weight}
 }
