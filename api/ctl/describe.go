@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -86,7 +87,7 @@ func (a *app) describe(ctx context.Context, kind api.Kind, name string) error {
 	p.section(p.memberTable(only))
 	p.section(pathTable(only))
 	if kind != api.KindCustomer || len(only.Warnings) > 0 { // its sessions tell how it is
-		p.warningLines(only)
+		a.describeWarnings(st, only)
 	}
 	p.section(p.columns(announcedTable(of.Routes), "TO", "MED", "LOCAL-PREF"))
 	p.section(p.columns(sessionTable(of.Sessions), "CUSTOMER", "VIP", "ROUTER-ID", "HOLD", "MD5", "FLAPS"))
@@ -129,6 +130,27 @@ func (of *peering) partial() error {
 	return partial(of.Unreachable)
 }
 
+// describeWarnings never says that all is well while something is wrong
+// elsewhere in the site.
+func (a *app) describeWarnings(site, only *api.Status) {
+	rest := len(site.Warnings) - len(only.Warnings)
+	if len(only.Warnings) > 0 || rest == 0 {
+		a.printer.warningLines(only)
+	} else {
+		a.printer.printf("\nnothing is known to be wrong with it\n")
+	}
+	if rest > 0 {
+		a.printer.printf("%s of other objects: peeragectl status shows them\n", counted(rest, "warning"))
+	}
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.Itoa(n) + " " + what + "s"
+}
+
 // rawJSON is JSON that is printed as it is.
 type rawJSON []byte
 
@@ -166,8 +188,9 @@ func pathTable(st *api.Status) *table {
 func focus(st *api.Status, kind api.Kind, name string) *api.Status {
 	out := *st
 	key := string(kind) + "/" + name
+	carriers := carriers(st, kind, name)
 	out.Warnings = keep(st.Warnings, func(w api.StatusWarning) bool {
-		return w.Object == key || w.Object == "" || kind != api.KindPool && strings.Contains(w.Message, name)
+		return w.Object == key || slices.Contains(carriers, w.Object) || w.Object == "" || kind != api.KindPool && strings.Contains(w.Message, name)
 	})
 	switch kind {
 	case api.KindPool:
@@ -211,6 +234,26 @@ func focus(st *api.Status, kind api.Kind, name string) *api.Status {
 	}
 	out.Pools = orEmpty(out.Pools)
 	return &out
+}
+
+// carriers are the load balancers that a pool or a real server depends on, and
+// the pools of a real server.
+func carriers(st *api.Status, kind api.Kind, name string) []string {
+	var objects []string
+	for _, p := range st.Pools {
+		mine := kind == api.KindPool && p.Name == name
+		if kind == api.KindRealServer && slices.ContainsFunc(p.Servers, func(m api.MemberStatus) bool { return m.Server == name }) {
+			mine = true
+			objects = append(objects, string(api.KindPool)+"/"+p.Name)
+		}
+		if !mine {
+			continue
+		}
+		for _, lb := range p.LBs {
+			objects = append(objects, string(api.KindLoadBalancer)+"/"+lb.LB)
+		}
+	}
+	return objects
 }
 
 // keep is a new list of the items that fit.
