@@ -272,6 +272,8 @@ func shallow(o api.Object) api.Object {
 		return new(*v)
 	case *api.Settings:
 		return new(*v)
+	case *api.Customer:
+		return new(*v)
 	}
 	return o
 }
