@@ -64,7 +64,7 @@ func (t Topology) speaker(n Node, bin string) (args []string, pidFile string) {
 		return []string{"--speaker=bird", "--bird-socket=" + n.File("bird.ctl"), "--bird-config=" + n.File("bird.conf"),
 			"--bird-pid=" + n.File("bird.pid"), "--bird-binary=/usr/sbin/bird"}, n.File("bird.pid")
 	}
-	return []string{"--speaker-binary=" + bin + "/peerage-speaker", "--speaker-socket=" + n.File("speaker.sock"),
+	return []string{"--api-listen=" + n.Mgmt.Addr().String() + ":8180", "--speaker-binary=" + bin + "/peerage-speaker", "--speaker-socket=" + n.File("speaker.sock"),
 		"--speaker-state-dir=" + n.File("speaker"), "--speaker-log=" + n.File("speaker.log")}, n.File("speaker/peerage-speaker.lock")
 }
 
