@@ -77,7 +77,7 @@ func (s *session) fill() error {
 			err = s.in.err
 			s.in.err = nil
 		}
-		if err == errRest {
+		if errors.Is(err, errRest) {
 			return err
 		}
 		if err != nil {

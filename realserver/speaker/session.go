@@ -75,7 +75,7 @@ type session struct {
 	// Of the session's goroutine: routes were not flushed yet; it has joined
 	// the exchange; its stack grew.
 	dirty, joined, grew bool
-	pendingHere   bool // it counts as pending; guarded by sp.mu
+	pendingHere         bool // it counts as pending; guarded by sp.mu
 }
 
 // as is the router's AS number, 0 while it is not known.
@@ -161,7 +161,7 @@ func (s *session) interrupt() { _ = s.conn.SetReadDeadline(past) }
 // remoteError is a NOTIFICATION that came.
 type remoteError struct{ bgp.Notification }
 
-func (e *remoteError) Error() string { return "received " + e.Notification.String() }
+func (e *remoteError) Error() string { return "received " + e.String() }
 
 // closedError is the end of a connection without a NOTIFICATION.
 type closedError struct{ cause error }
