@@ -22,7 +22,8 @@ type input struct {
 	partial []byte
 	limit   int
 	err     error // of the last read
-	fresh   bool  // nothing was taken since the last read
+	backlog backlog
+	fresh   bool // nothing was taken since the last read
 	ready   func(fd uintptr) bool
 }
 
@@ -42,12 +43,18 @@ func (s *session) next() (bgp.Message, error) {
 			}
 			if n > 0 {
 				b.r += n
-				s.received.count(m.Type, n)
+				if m.Type == bgp.TypeUpdate {
+					s.in.backlog.updates++
+					s.in.backlog.bytes += int64(n)
+				} else {
+					s.received.count(m.Type, n)
+				}
 				s.hear()
 				return m, nil
 			}
 			b.compact()
 		}
+		s.tell()
 		if err := s.flush(); err != nil {
 			return bgp.Message{}, err
 		}
@@ -146,6 +153,7 @@ func (s *session) park() {
 func (s *session) release() {
 	s.park()
 	s.in.partial = nil
+	s.tell()
 }
 
 // hear notes that a message came (RFC 4271 section 8.2.2: KEEPALIVE and UPDATE
@@ -194,6 +202,7 @@ func (s *session) unread() (n int) {
 // ours: it does not count against the router's hold time.
 func (s *session) pause(d time.Duration) error {
 	s.park()
+	s.tell()
 	s.paused.Store(true)
 	defer s.paused.Store(false)
 	until := time.Now().Add(d)
