@@ -99,6 +99,7 @@ func (s *session) fill() error {
 // buffer.
 func (s *session) readReady(fd uintptr) bool {
 	b := s.borrow()
+	b.grow(b.w)
 	to := len(b.data)
 	if s.n.Load().limits.updatesPerSecond > 0 {
 		to = min(to, b.w+pacedRead)
@@ -121,6 +122,7 @@ func (s *session) readReady(fd uintptr) bool {
 			return true
 		default:
 			b.w += n
+			b.full = b.w == len(b.data)
 			return true
 		}
 	}
@@ -130,6 +132,7 @@ func (s *session) readReady(fd uintptr) bool {
 func (s *session) borrow() *buffer {
 	if s.in.buf == nil {
 		b := s.sp.buffers.get()
+		b.grow(len(s.in.partial))
 		b.w = copy(b.data, s.in.partial)
 		s.in.buf, s.in.partial = b, nil
 	}
