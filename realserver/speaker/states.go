@@ -148,7 +148,7 @@ func (s *session) established() state {
 		if err == nil {
 			err = s.handle(m)
 		}
-		if err == errRest {
+		if errors.Is(err, errRest) {
 			return s.renew(s.established)
 		}
 		if err != nil {
