@@ -30,7 +30,7 @@ func (d *Decoder) finish(r *Routes) {
 	if d.rebuild || d.Internal && !d.hasLocalPref {
 		d.rebuildSet()
 	}
-	r.Attributes, r.Rank = d.set, d.rank
+	r.Attributes = d.set
 }
 
 // rebuildSet makes the set canonical: sorted, with 4-octet AS numbers, and

@@ -117,6 +117,17 @@ func (r *Routes) EndOfRIB() (Family, bool) { return r.end, r.endOfIt }
 // reset empties r and keeps its memory.
 func (r *Routes) reset() { *r = Routes{Parts: r.Parts[:0]} }
 
+// part adds an empty part.
+func (r *Routes) part() *Part {
+	if n := len(r.Parts); n < cap(r.Parts) {
+		r.Parts = r.Parts[:n+1]
+		r.Parts[n] = Part{}
+	} else {
+		r.Parts = append(r.Parts, Part{})
+	}
+	return &r.Parts[len(r.Parts)-1]
+}
+
 // announces tells whether any part announces routes.
 func (r *Routes) announces() bool {
 	for i := range r.Parts {

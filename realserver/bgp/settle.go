@@ -20,7 +20,7 @@ func (d *Decoder) fail(o offence) bool {
 }
 
 // blame completes the worst offence if it is of this attribute.
-func (d *Decoder) blame(a *Attribute) {
+func (d *Decoder) blame(a Attribute) {
 	if d.worst != nil && d.worst.culprit.Type == a.Type {
 		d.worst.culprit.Flags = a.Flags
 	}
@@ -51,6 +51,10 @@ func (d *Decoder) settle(u *Update, r *Routes) error {
 
 // mandatory misses attributes (RFC 7606 section 3 d).
 func (d *Decoder) mandatory(u *Update) {
+	const both = 1<<AttrOrigin | 1<<AttrASPath
+	if d.seen[0]&both == both && (len(u.NLRI) == 0 || d.hop != nil) && !d.EnforceFirstAS {
+		return
+	}
 	for _, t := range [...]AttrType{AttrOrigin, AttrASPath} {
 		if !d.saw(t) {
 			d.withdraw(t, nil, SubMissingWellKnown, "is missing (RFC 7606 section 3 d)")

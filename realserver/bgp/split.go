@@ -21,13 +21,7 @@ func (d *Decoder) split(u *Update, r *Routes) error {
 		}
 	}
 	if len(u.Withdrawn)+len(u.NLRI) > 0 {
-		p := Part{Family: IPv4Unicast, Withdrawn: u.Withdrawn, Announced: u.NLRI}
-		p.NextHop, p.LinkLocal = NextHops(d.hop)
-		if d.Families.Has(IPv4Unicast) {
-			r.Parts = append(r.Parts, p)
-		} else {
-			r.Ignored = true
-		}
+		d.classic(u, r)
 	}
 	if d.reach == nil {
 		return nil
@@ -40,6 +34,19 @@ func (d *Decoder) split(u *Update, r *Routes) error {
 	p := Part{Announced: d.reach[5+n:]}
 	p.NextHop, p.LinkLocal = NextHops(d.reach[4 : 4+n])
 	return d.part(r, AttrMPReach, f, p)
+}
+
+// classic adds the routes of the fields that RFC 4271 has for IPv4.
+func (d *Decoder) classic(u *Update, r *Routes) {
+	if !d.Families.Has(IPv4Unicast) {
+		r.Ignored = true
+		return
+	}
+	p := r.part()
+	p.Family, p.Withdrawn, p.Announced = IPv4Unicast, u.Withdrawn, u.NLRI
+	if len(d.hop) == 4 && len(u.NLRI) > 0 {
+		p.NextHop = netip.AddrFrom4([4]byte(d.hop))
+	}
 }
 
 func (d *Decoder) endOfRIB(r *Routes) {
@@ -81,13 +88,17 @@ func (d *Decoder) part(r *Routes, t AttrType, f Family, p Part) error {
 // nextHop checks NEXT_HOP, unless the routes are in MP_REACH_NLRI alone: RFC
 // 4760 section 3 has it ignored then.
 func (d *Decoder) nextHop(u *Update) {
-	switch {
-	case d.hop == nil || d.reach != nil && len(u.NLRI) == 0:
-	case len(d.hop) != 4:
-		d.withdraw(AttrNextHop, d.hop, SubAttributeLength, "length is not 4 (RFC 7606 section 7.3)")
-	default:
-		d.checkHop(AttrNextHop, netip.AddrFrom4([4]byte(d.hop)))
+	if d.hop == nil || d.reach != nil && len(u.NLRI) == 0 {
+		return
 	}
+	if len(d.hop) != 4 {
+		d.withdraw(AttrNextHop, d.hop, SubAttributeLength, "length is not 4 (RFC 7606 section 7.3)")
+	} else if d.hop[0]-1 >= 223 || d.LocalAddr.Is4() { // in doubt
+		d.checkHop(AttrNextHop, netip.AddrFrom4([4]byte(d.hop)))
+	} else {
+		return
+	}
+	d.blame(Attribute{FlagTransitive, AttrNextHop, d.hop})
 }
 
 // checkHop refuses what is no address of a host (RFC 4271 section 6.3).

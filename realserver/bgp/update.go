@@ -38,10 +38,12 @@ type Unreach struct {
 // that the session must end. What can be mended by treating the routes as
 // withdrawn is the business of whoever looks at the attributes.
 func DecodeUpdate(body []byte) (Update, error) {
-	u, err := frame(body)
+	var u Update
+	withdrawn, attributes, err := frame(body)
 	if err != nil {
 		return u, err
 	}
+	u.Withdrawn, u.Attributes, u.NLRI = body[2:withdrawn], body[withdrawn+2:attributes], body[attributes:]
 	return u, u.findMultiprotocol()
 }
 
