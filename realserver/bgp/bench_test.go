@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/netip"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -60,12 +61,11 @@ func benchMix(n int) (messages [][]byte, prefixes int) {
 }
 
 func benchUpdate6(r *rand.Rand, n int) []byte {
-	p, err := NewPacker(nil, IPv6Unicast, benchAttributes(r)[:0:0], netip.MustParseAddr("2001:db8::1").AsSlice(), MaxMessage)
+	attributes := AppendLocalPref(AppendASPath(AppendOrigin(nil, 0), 65001, 65002, 65003), 100)
+	p, err := NewPacker(nil, IPv6Unicast, attributes, netip.MustParseAddr("2001:db8::1").AsSlice(), MaxMessage)
 	if err != nil {
 		panic(err)
 	}
-	attributes := AppendASPath(AppendOrigin(nil, 0), 65001, 65002, 65003)
-	p.tail = AppendLocalPref(attributes, 100)
 	for range n {
 		p.Add6(0x2a00<<48|uint64(r.Uint32())<<16, 0, 48)
 	}
@@ -125,7 +125,12 @@ func BenchmarkDecode(b *testing.B) {
 }
 
 func BenchmarkEncode(b *testing.B) {
-	const n = 200
+	for _, n := range []int{4, 200} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) { benchEncode(b, n) })
+	}
+}
+
+func benchEncode(b *testing.B, n int) {
 	r := rand.New(rand.NewPCG(5, 6))
 	attributes := benchAttributes(r)
 	var d = Decoder{Peer: testPeer}
@@ -134,8 +139,7 @@ func BenchmarkEncode(b *testing.B) {
 		b.Fatal(err)
 	}
 	canonical, hop := routes.Attributes, routes.Parts[0].NextHopBytes(nil)
-	var addrs [n]uint32
-	var lengths [n]uint8
+	addrs, lengths := make([]uint32, n), make([]uint8, n)
 	list := make([]gobgp.PathNLRI, n)
 	for i := range n {
 		p := benchPrefix(r)
@@ -178,7 +182,7 @@ func BenchmarkEncode(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64(cpuTime(b)-start)/float64(b.N)/n, "cpu-ns/prefix")
+			b.ReportMetric(float64(cpuTime(b)-start)/float64(b.N)/float64(n), "cpu-ns/prefix")
 		})
 	}
 }

@@ -3,6 +3,7 @@ package bgp
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -252,7 +253,7 @@ func TestPackTooLong(t *testing.T) {
 		family Family
 		hop    []byte
 	}{{IPv4Unicast, make([]byte, 4)}, {IPv6Unicast, make([]byte, 16)}} {
-		if _, err := NewPacker(nil, tt.family, long, tt.hop, MaxMessage); err != ErrTooLong {
+		if _, err := NewPacker(nil, tt.family, long, tt.hop, MaxMessage); !errors.Is(err, ErrTooLong) {
 			t.Errorf("%v: %v", tt.family, err)
 		}
 		if _, err := NewPacker(nil, tt.family, long, tt.hop, MaxExtendedMessage); err != nil {

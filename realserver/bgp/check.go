@@ -67,11 +67,8 @@ func (t AttrType) recognized() bool {
 
 // String names the attribute as the RFCs do.
 func (t AttrType) String() string {
-	switch t {
-	case AttrMPReach:
-		return "MP_REACH_NLRI"
-	case AttrMPUnreach:
-		return "MP_UNREACH_NLRI"
+	if t.recognized() {
+		return attributes[t].name
 	}
 	return fmt.Sprintf("attribute %d", uint8(t))
 }

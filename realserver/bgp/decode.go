@@ -227,6 +227,8 @@ func (d *Decoder) attribute(a Attribute) (flags byte, keep bool, err error) {
 	}
 	d.others = true
 	if a.Flags&transitive != spec.flags {
+		// For AGGREGATOR and the like too: section 3 f has only those cases
+		// discarded that RFC 4271 has as a session reset, and 3 c replaces this one.
 		d.withdraw(a.Type, a.Value, SubAttributeFlags, "flags conflict with the type (RFC 7606 section 3 c)")
 		d.blame(a)
 		return 0, false, nil

@@ -13,16 +13,16 @@ import (
 func fuzzPeer(kind byte) Peer { return oraclePeer(kind&1 == 0, kind&2 == 0) }
 
 func fuzzSeeds(f *testing.F) {
-	t := &testing.T{}
-	new, old := oracleSeeds(t)
-	for i, body := range new {
+	f.Helper()
+	four, two := oracleSeeds(f)
+	for i, body := range four {
 		f.Add(byte(i&1), body)
 	}
-	for i, body := range old {
+	for i, body := range two {
 		f.Add(byte(2+i&1), body)
 	}
 	for _, d := range differences {
-		f.Add(byte(0), d.example.body(t))
+		f.Add(byte(0), d.example.body(f))
 	}
 }
 

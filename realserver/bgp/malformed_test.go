@@ -16,7 +16,7 @@ type message struct {
 	withdrawn, attributes, nlri string
 }
 
-func unhex(t *testing.T, s string) []byte {
+func unhex(t testing.TB, s string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
 	if err != nil {
@@ -25,7 +25,8 @@ func unhex(t *testing.T, s string) []byte {
 	return b
 }
 
-func (m message) body(t *testing.T) []byte {
+func (m message) body(t testing.TB) []byte {
+	t.Helper()
 	t.Helper()
 	return AppendUpdate(nil, unhex(t, m.withdrawn), unhex(t, m.attributes), unhex(t, m.nlri))[HeaderLen:]
 }

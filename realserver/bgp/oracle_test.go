@@ -294,12 +294,12 @@ func mutateList(r *rand.Rand, list []Attribute) []Attribute {
 func TestOracle(t *testing.T) {
 	const rounds = 40000
 	r := rand.New(rand.NewPCG(7606, 6793))
-	new, old := oracleSeeds(t)
+	four, two := oracleSeeds(t)
 	found := map[string]int{}
 	for i := range rounds {
-		seeds := new
+		seeds := four
 		if i%4 == 0 {
-			seeds = old
+			seeds = two
 		}
 		name := compare(t, oraclePeer(r.IntN(2) == 0, i%4 != 0), mutate(r, seeds))
 		if found[name]++; found["unknown"] > 10 {
@@ -324,7 +324,8 @@ func TestDifferences(t *testing.T) {
 }
 
 // oracleSeeds are valid UPDATEs of peers with 4-octet and 2-octet numbers.
-func oracleSeeds(t *testing.T) (new, old [][]byte) {
+func oracleSeeds(t testing.TB) (four, two [][]byte) {
+	t.Helper()
 	rest := hop + "80 04 04 00000007" + pref + "40 06 00 c0 08 08 fde9 0064 ffff 029a" +
 		"80 09 04 01020304 80 0a 08 01010101 02020202 c0 10 08 0002 fde9 00000064 c0 20 0c 00010001 00000002 00000003 e0 63 02 0708"
 	all := origin + path + rest + "c0 07 08 00010001 c0000201"
@@ -335,14 +336,14 @@ func oracleSeeds(t *testing.T) (new, old [][]byte) {
 		{"", "80 0e 2a 0002 01 20 " + hop6 + local6 + " 00 " + nlri6 + " " + origin + path + pref, ""},
 		{"", origin + "40 02 1a 02 02 00000001 0000ffff 01 02 00000005 00010006 02 01 00000007" + hop + pref, nlri},
 	} {
-		new = append(new, m.body(t))
+		four = append(four, m.body(t))
 	}
 	for _, m := range []message{
 		{"", origin + path2 + hop + pref, nlri}, {"", origin + path2 + rest + "c0 07 06 fde9 c0000201", nlri},
 		{"", origin + path2 + hop + pref + "c0 07 06 5ba0 c0000201 c0 11 0e 02 03 0000fde9 00010001 00000001 c0 12 08 00010001 c0000201", nlri},
 		{"", reach6 + origin + path2 + pref + "c0 11 0a 02 02 00010001 00000001", ""},
 	} {
-		old = append(old, m.body(t))
+		two = append(two, m.body(t))
 	}
-	return new, old
+	return four, two
 }

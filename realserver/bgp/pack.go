@@ -3,6 +3,7 @@ package bgp
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 )
 
 // ErrTooLong tells that attributes leave no room for a route in a message.
@@ -16,13 +17,13 @@ var ErrTooLong = errors.New("bgp: path attributes are too long for a message of 
 type Packer struct {
 	buf   []byte
 	limit int
-	// The first message is the template of the rest: head is what comes before
-	// the routes, tail what comes after.
-	head, tail []byte
-	start      int // of the message in work; -1 when there is none
-	routes     int // where its routes begin
-	multi      bool
-	withdraw   bool
+	tail  []byte // what comes after the routes
+	// What comes before the routes is the same in all messages but for the
+	// lengths: buf[first:first+head].
+	first, head int
+	start, end  int // of the message in work, and how far its routes may go
+	multi       bool
+	withdraw    bool
 }
 
 // maxPrefixLen is the longest encoded prefix of any known family.
@@ -32,25 +33,27 @@ const maxPrefixLen = 17
 // encoded next hop of 4, 16 or 32 bytes, into messages of up to limit bytes,
 // appended to buf.
 func NewPacker(buf []byte, f Family, attributes, nextHop []byte, limit int) (Packer, error) {
-	p := Packer{buf: buf, limit: limit, start: -1}
-	if f == IPv4Unicast && len(nextHop) == 4 {
-		p.head = classicHead(attributes, nextHop)
-	} else {
-		p.multi, p.tail = true, attributes
-		p.head = appendHeader(make([]byte, 0, 32+len(nextHop)), TypeUpdate)
-		p.head = append(p.head, 0, 0, 0, 0, FlagOptional|FlagExtended, byte(AttrMPReach), 0, 0)
-		p.head = append(p.head, byte(f.AFI>>8), byte(f.AFI), byte(f.SAFI), byte(len(nextHop)))
-		p.head = append(append(p.head, nextHop...), 0)
-	}
-	if len(p.head)+len(p.tail)+maxPrefixLen > limit {
+	p := Packer{buf: buf, limit: limit, first: len(buf), start: len(buf)}
+	if HeaderLen+4+8+5+len(nextHop)+len(attributes)+maxPrefixLen > limit {
 		return Packer{}, ErrTooLong
 	}
+	p.buf = append(appendHeader(p.buf, TypeUpdate), 0, 0)
+	if f == IPv4Unicast && len(nextHop) == 4 {
+		p.buf = appendClassic(p.buf, attributes, nextHop)
+	} else {
+		p.multi, p.tail = true, attributes
+		p.buf = append(p.buf, 0, 0, FlagOptional|FlagExtended, byte(AttrMPReach), 0, 0)
+		p.buf = append(p.buf, byte(f.AFI>>8), byte(f.AFI), byte(f.SAFI), byte(len(nextHop)))
+		p.buf = append(append(p.buf, nextHop...), 0)
+	}
+	p.head = len(p.buf) - p.first
+	p.begin()
 	return p, nil
 }
 
-// classicHead is an UPDATE up to its NLRI field; NEXT_HOP is where it belongs
+// appendClassic appends the field of attributes; NEXT_HOP is where it belongs
 // in the order of types.
-func classicHead(attributes, nextHop []byte) []byte {
+func appendClassic(b, attributes, nextHop []byte) []byte {
 	at := 0
 	for at < len(attributes) {
 		a, n, ok := cutAttribute(attributes[at:])
@@ -60,39 +63,42 @@ func classicHead(attributes, nextHop []byte) []byte {
 		at += n
 	}
 	length := len(attributes) + 3 + len(nextHop)
-	head := appendHeader(make([]byte, 0, HeaderLen+4+length), TypeUpdate)
-	head = append(head, 0, 0, byte(length>>8), byte(length))
-	head = append(head, attributes[:at]...)
-	head = append(append(head, FlagTransitive, byte(AttrNextHop), byte(len(nextHop))), nextHop...)
-	return append(head, attributes[at:]...)
+	b = append(b, byte(length>>8), byte(length))
+	b = append(b, attributes[:at]...)
+	b = append(append(b, FlagTransitive, byte(AttrNextHop), byte(len(nextHop))), nextHop...)
+	return append(b, attributes[at:]...)
 }
+
+// zeroLength is the field of attributes when there are none.
+const zeroLength = "\x00\x00"
 
 // NewWithdrawer packs withdrawals of a family.
 func NewWithdrawer(buf []byte, f Family, limit int) Packer {
-	p := Packer{buf: buf, limit: limit, start: -1, withdraw: true}
-	p.head = appendHeader(make([]byte, 0, 32), TypeUpdate)
-	p.head = append(p.head, 0, 0)
-	if f == IPv4Unicast {
-		p.tail = []byte{0, 0}
-		return p
+	p := Packer{buf: buf, limit: limit, first: len(buf), start: len(buf), withdraw: true}
+	p.buf = append(appendHeader(p.buf, TypeUpdate), 0, 0)
+	if f != IPv4Unicast {
+		p.multi = true
+		p.buf = append(p.buf, 0, 0, FlagOptional|FlagExtended, byte(AttrMPUnreach), 0, 0)
+		p.buf = append(p.buf, byte(f.AFI>>8), byte(f.AFI), byte(f.SAFI))
 	}
-	p.multi = true
-	p.head = append(p.head, 0, 0, FlagOptional|FlagExtended, byte(AttrMPUnreach), 0, 0)
-	p.head = append(p.head, byte(f.AFI>>8), byte(f.AFI), byte(f.SAFI))
+	p.head = len(p.buf) - p.first
+	p.begin()
 	return p
+}
+
+// begin sets how far routes may go in the message in work.
+func (p *Packer) begin() {
+	p.end = p.start + p.limit - len(p.tail) - len(zeroLength)
 }
 
 // room makes room for n bytes of a route.
 func (p *Packer) room(n int) {
-	if p.start >= 0 {
-		if len(p.buf)+n+len(p.tail)-p.start <= p.limit {
-			return
-		}
+	if len(p.buf)+n > p.end {
 		p.close()
+		p.start = len(p.buf)
+		p.buf = append(p.buf, p.buf[p.first:p.first+p.head]...)
+		p.begin()
 	}
-	p.start = len(p.buf)
-	p.buf = append(p.buf, p.head...)
-	p.routes = len(p.buf)
 }
 
 // Add adds one encoded prefix.
@@ -104,40 +110,48 @@ func (p *Packer) Add(nlri []byte) {
 // Add4 adds an IPv4 prefix; bits beyond its length must be 0.
 func (p *Packer) Add4(addr uint32, bits uint8) {
 	p.room(5)
-	p.buf = append(p.buf, bits, byte(addr>>24), byte(addr>>16), byte(addr>>8), byte(addr))
-	p.buf = p.buf[:len(p.buf)-4+(int(bits)+7)>>3]
+	n := len(p.buf)
+	p.buf = slices.Grow(p.buf, 5)
+	b := p.buf[n : n+5]
+	b[0] = bits
+	binary.BigEndian.PutUint32(b[1:], addr)
+	p.buf = p.buf[:n+1+(int(bits)+7)>>3]
 }
 
 // Add6 adds an IPv6 prefix; bits beyond its length must be 0.
 func (p *Packer) Add6(hi, lo uint64, bits uint8) {
 	p.room(17)
-	p.buf = append(p.buf, bits)
-	p.buf = binary.BigEndian.AppendUint64(p.buf, hi)
-	p.buf = binary.BigEndian.AppendUint64(p.buf, lo)
-	p.buf = p.buf[:len(p.buf)-16+(int(bits)+7)>>3]
+	n := len(p.buf)
+	p.buf = slices.Grow(p.buf, 17)
+	b := p.buf[n : n+17]
+	b[0] = bits
+	binary.BigEndian.PutUint64(b[1:], hi)
+	binary.BigEndian.PutUint64(b[9:], lo)
+	p.buf = p.buf[:n+1+(int(bits)+7)>>3]
 }
 
 // close writes the lengths of the message in work.
 func (p *Packer) close() {
-	size := len(p.buf) - p.routes
+	size := len(p.buf) - p.start - p.head // of the routes
 	p.buf = append(p.buf, p.tail...)
 	m := p.buf[p.start:]
 	switch {
 	case p.multi:
 		binary.BigEndian.PutUint16(m[HeaderLen+2:], uint16(len(m)-HeaderLen-4))
 		at := HeaderLen + 6 // of the attribute's length
-		binary.BigEndian.PutUint16(m[at:], uint16(len(p.head)-at-2+size))
+		binary.BigEndian.PutUint16(m[at:], uint16(p.head-at-2+size))
 	case p.withdraw:
 		binary.BigEndian.PutUint16(m[HeaderLen:], uint16(size))
+		p.buf = append(p.buf, zeroLength...)
 	}
 	finish(p.buf, p.start)
-	p.start = -1
 }
 
 // Finish returns the buffer with the messages, all whole.
 func (p *Packer) Finish() []byte {
-	if p.start >= 0 {
-		p.close()
+	if len(p.buf)-p.start == p.head && p.start == p.first {
+		return p.buf[:p.first] // no route was added
 	}
+	p.close()
 	return p.buf
 }

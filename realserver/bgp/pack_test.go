@@ -56,7 +56,7 @@ func TestPackRoundTrip(t *testing.T) {
 			if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 				t.Errorf("routes (-want +got)\n%s", diff)
 			}
-			if most := len(p.buf)/(tt.limit-maxPrefixLen-len(p.head)-len(p.tail)) + 1; messages > most {
+			if most := len(p.buf)/(tt.limit-maxPrefixLen-p.head-len(p.tail)-2) + 1; messages > most {
 				t.Errorf("%d messages for what fits in %d", messages, most)
 			}
 		})
@@ -110,4 +110,25 @@ func decodeAll(t *testing.T, b []byte, limit int, see func(*Routes, Part)) (all 
 		messages++
 	}
 	return all, messages
+}
+
+// A packer to which nothing was added leaves no message, and what was in the
+// buffer before stays.
+func TestPackNothing(t *testing.T) {
+	before := AppendKeepalive(nil)
+	for _, f := range []Family{IPv4Unicast, IPv6Unicast} {
+		p, err := NewPacker(before, f, AppendOrigin(nil, 0), make([]byte, 16), MaxMessage)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := NewWithdrawer(p.Finish(), f, MaxMessage)
+		if diff := cmp.Diff(before, w.Finish()); diff != "" {
+			t.Errorf("%v (-want +got)\n%s", f, diff)
+		}
+		w = NewWithdrawer(before, f, MaxMessage)
+		w.Add([]byte{0})
+		if m, n, err := Next(w.Finish()[len(before):], MaxMessage); err != nil || m.Type != TypeUpdate || n == 0 {
+			t.Errorf("%v after a keepalive: %v of %d bytes, %v", f, m.Type, n, err)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package bgp
 
 import (
 	"cmp"
+	"errors"
 	"flag"
 	"io"
 	"net"
@@ -106,7 +107,7 @@ func recordSession(l net.Listener, as uint32, name string) string {
 		_ = c.SetReadDeadline(time.Now().Add(2 * time.Second))
 		n, err := c.Read(buf)
 		all = append(all, buf[:n]...)
-		if err == io.EOF || os.IsTimeout(err) {
+		if errors.Is(err, io.EOF) || os.IsTimeout(err) {
 			break
 		}
 		if err != nil {

@@ -91,11 +91,12 @@ func (d *Decoder) nextHop(u *Update) {
 	if d.hop == nil || d.reach != nil && len(u.NLRI) == 0 {
 		return
 	}
-	if len(d.hop) != 4 {
+	switch {
+	case len(d.hop) != 4:
 		d.withdraw(AttrNextHop, d.hop, SubAttributeLength, "length is not 4 (RFC 7606 section 7.3)")
-	} else if d.hop[0]-1 >= 223 || d.LocalAddr.Is4() { // in doubt
+	case d.hop[0] == 0 || d.hop[0] >= 224 || d.LocalAddr.Is4(): // in doubt
 		d.checkHop(AttrNextHop, netip.AddrFrom4([4]byte(d.hop)))
-	} else {
+	default:
 		return
 	}
 	d.blame(Attribute{FlagTransitive, AttrNextHop, d.hop})
