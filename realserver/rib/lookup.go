@@ -90,7 +90,7 @@ func (t *table[K]) one(e *entry[K], id PeerID) Found[K] {
 	if e.peer == id {
 		return Found[K]{e.key, e.attr, id, t.best}
 	}
-	at, _ := t.s.paths.find(e.more, id)
+	at := t.s.paths.find(e.more, id)
 	return Found[K]{e.key, at.get().attr, id, false}
 }
 

@@ -74,7 +74,6 @@ type subject struct {
 	domain Domain
 	// best is what the Changes amount to.
 	best map[netip.Prefix]string
-	held map[Domain][]uint32
 }
 
 func newSubject(t *rapid.T, shards int, domain Domain) *subject {

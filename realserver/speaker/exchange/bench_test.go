@@ -120,7 +120,6 @@ type receiver struct {
 	peer  *Peer
 	wake  chan struct{}
 	bytes atomic.Int64
-	ends  atomic.Int64
 }
 
 func (r *receiver) run(ctx context.Context) {

@@ -101,10 +101,10 @@ func expand(dst, b []byte) []byte {
 	for len(b) > 0 {
 		token := b[0]
 		b = b[1:]
-		switch {
-		case token == verbatim:
+		switch token {
+		case verbatim:
 			return append(dst, b...)
-		case token == sequence:
+		case sequence:
 			n := int(b[0])
 			dst = append(dst, bgp.FlagTransitive, byte(bgp.AttrASPath), byte(2+4*n), 2, byte(n))
 			b = b[1:]
@@ -112,7 +112,7 @@ func expand(dst, b []byte) []byte {
 				dst = append(dst, 0, b[0], b[1], b[2])
 				b = b[3:]
 			}
-		case token == other:
+		case other:
 			flags, t, n := b[0], b[1], int(binary.BigEndian.Uint16(b[2:]))
 			if flags&bgp.FlagExtended != 0 {
 				dst = append(dst, flags, t, b[2], b[3])
