@@ -43,7 +43,18 @@ func (r *Story) missing(m Mapping) string {
 			names = append(names, s.Customer.Name)
 		}
 	}
-	return strings.Join(names, " ")
+	return list(names, " ")
+}
+
+// maxListed bounds what an error lists: there may be thousands.
+const maxListed = 30
+
+func list(words []string, separator string) string {
+	more := ""
+	if n := len(words); n > maxListed {
+		words, more = words[:maxListed], fmt.Sprintf("%sand %d more", separator, n-maxListed)
+	}
+	return strings.Join(words, separator) + more
 }
 
 // flapped: exactly N sessions, or those of a server as saved, went down since
@@ -61,7 +72,7 @@ func (r *Story) flapped(_ context.Context, args []string) error {
 	}
 	if n, err := strconv.Atoi(args[0]); err == nil {
 		if len(got) != n {
-			return fmt.Errorf("%d sessions flapped, want %d: %s", len(got), n, strings.Join(why, ", "))
+			return fmt.Errorf("%d sessions flapped, want %d: %s", len(got), n, list(why, ", "))
 		}
 		return nil
 	}
@@ -70,7 +81,7 @@ func (r *Story) flapped(_ context.Context, args []string) error {
 		return err
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		return fmt.Errorf("the wrong sessions flapped (-want +got):\n%s%s", diff, strings.Join(why, "\n"))
+		return fmt.Errorf("the wrong sessions flapped, %d instead of %d (-want +got):\n%s%s", len(got), len(want), diff, list(why, "\n"))
 	}
 	return nil
 }
@@ -97,14 +108,33 @@ func (r *Story) holds(_ context.Context, args []string) error {
 		return err
 	}
 	if len(got) != want {
-		return fmt.Errorf("%s holds %d sessions, want %d: %s", args[0], len(got), want, strings.Join(got, " "))
+		return fmt.Errorf("%s holds %d sessions, want %d: %s", args[0], len(got), want, list(got, " "))
 	}
 	return nil
 }
 
-// mapping: every customer is where it was, but for those that were on an
-// excepted server: they are on another one.
-func (r *Story) mapping(_ context.Context, args []string) error {
+// heard: every session of the swarm is up, and its server has acknowledged
+// something since the mark: what moved without a flap is alive all the way.
+func (r *Story) heard(ctx context.Context, args []string) error {
+	if args[0] != "all" || r.Lab.Topology.Swarm.Sessions == 0 {
+		return errors.New("want: all, on a site with a swarm")
+	}
+	s, err := r.Lab.Topology.SwarmClient().Status(ctx)
+	if err != nil {
+		return err
+	}
+	if s.Acked != s.Sessions {
+		return fmt.Errorf("%d of %d sessions were acknowledged something since the mark; %d are up", s.Acked, s.Sessions, s.Established)
+	}
+	return nil
+}
+
+// mapping: every customer is where the plan maps it, or where it was, but for
+// those that were on an excepted server: they are on another one.
+func (r *Story) mapping(ctx context.Context, args []string) error {
+	if args[0] == "plan" && len(args) == 1 {
+		return r.mappedAsPlanned(ctx)
+	}
 	before, known := r.mappings[args[0]]
 	if !known {
 		return fmt.Errorf("no mapping was saved as %q", args[0])
@@ -121,7 +151,7 @@ func (r *Story) mapping(_ context.Context, args []string) error {
 		return err
 	}
 	if moves := now.Moved(before, except...); len(moves) > 0 {
-		return fmt.Errorf("%d moved: %s", len(moves), strings.Join(moves, ", "))
+		return fmt.Errorf("%d moved: %s", len(moves), list(moves, ", "))
 	}
 	for _, server := range except {
 		for _, c := range before.On(server) {

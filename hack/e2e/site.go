@@ -3,14 +3,9 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -48,8 +43,11 @@ func (s *Site) trace(format string, args ...any) {
 }
 
 // restTimeout bounds how long a site may take to come to rest: an LB warms up,
-// and customers whose hold time ran out back off.
-const restTimeout = 90 * time.Second
+// customers whose hold time ran out back off, and a swarm comes up at its rate.
+func (s *Site) restTimeout() time.Duration {
+	swarm := s.Lab.Topology.Swarm
+	return 90*time.Second + 2*time.Second*time.Duration(swarm.Sessions)/time.Duration(max(1, swarm.Rate))
+}
 
 // Rest waits until a site is as it should be when nobody does anything to it.
 func (s *Site) Rest(ctx context.Context) error {
@@ -58,19 +56,38 @@ func (s *Site) Rest(ctx context.Context) error {
 	for _, n := range s.Lab.Topology.LBNodes() {
 		lbs = append(lbs, n.Name)
 	}
-	return s.eventually(ctx, restTimeout, func(ctx context.Context) error {
+	return s.eventually(ctx, s.restTimeout(), func(ctx context.Context) error {
 		return errors.Join(r.nexthops(ctx, lbs), r.established(ctx, []string{"all"}), r.tablesAre(ctx, []string{"equal"}), r.agree(ctx, nil), r.allServing(ctx))
 	})
 }
 
-// Home lets every customer connect anew on a site at rest, so that each is on
-// the server that its address maps to. While a site comes up, or after a server
+// Home lets the customers connect anew that are not on the server that their
+// address maps to, on a site at rest. While a site comes up, or after a server
 // was out, some are elsewhere: a session stays where it is.
 func (s *Site) Home(ctx context.Context) error {
-	if err := s.Begin(nil).reset(ctx, "all"); err != nil {
+	r := s.Begin(nil)
+	plan, err := r.planned(ctx)
+	if err != nil {
 		return err
 	}
-	return s.Rest(ctx)
+	now, err := s.Holders()
+	if err != nil {
+		return err
+	}
+	var astray []string
+	for _, one := range s.sessions.All() {
+		if name := one.Customer.Name; now[name] != plan[name] {
+			astray = append(astray, name)
+		}
+	}
+	if err := r.reset(ctx, astray); err != nil || len(astray) == 0 {
+		return err
+	}
+	s.trace("        %d customers go home", len(astray))
+	if err := s.Rest(ctx); err != nil {
+		return err
+	}
+	return r.mappedAsPlanned(ctx)
 }
 
 func (r *Story) allServing(ctx context.Context) error {
@@ -116,7 +133,7 @@ func (s *Site) Restore(ctx context.Context) error {
 			}
 		}
 	}
-	return s.eventually(ctx, restTimeout, func(ctx context.Context) error {
+	return s.eventually(ctx, s.restTimeout(), func(ctx context.Context) error {
 		if out, err := s.Lab.Ctl(ctx, "apply", "-f", lab.Root+"/site.yaml"); err != nil {
 			return fmt.Errorf("peeragectl apply: %w: %s", err, out)
 		}
@@ -136,39 +153,6 @@ func (s *Site) poolAll(ctx context.Context) error {
 		if out, err := s.Lab.Ctl(ctx, "pool", server.Name, "--reason", "end of a scenario"); err != nil {
 			return fmt.Errorf("peeragectl pool: %w: %s", err, out)
 		}
-	}
-	return nil
-}
-
-// etcd writes or deletes a key behind the API's back, through etcd's JSON
-// gateway.
-func (r *Story) etcd(ctx context.Context, _ Step, args []string) error {
-	in := map[string]string{"key": base64.StdEncoding.EncodeToString([]byte(args[1]))}
-	call := "put"
-	switch {
-	case args[0] == "put" && len(args) == 3:
-		in["value"] = base64.StdEncoding.EncodeToString(bytes.TrimSpace([]byte(r.scenario.Files[args[2]])))
-	case args[0] == "del" && len(args) == 2:
-		call = "deleterange"
-	default:
-		return errors.New("want: put KEY FILE | del KEY")
-	}
-	body, err := json.Marshal(in)
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.Lab.Topology.EtcdEndpoint()+"/v3/kv/"+call, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	res, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(res.Body, 1000))
-		return fmt.Errorf("etcd: %s: %s", res.Status, text)
 	}
 	return nil
 }

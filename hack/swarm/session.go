@@ -20,6 +20,7 @@ type session struct {
 	mu     sync.Mutex
 	record Record
 	link   *link   // nil while there is no connection
+	looked Seconds // when the kernel was last asked what the peer acknowledged
 	acked  Seconds // last acknowledgement by the peer, as far as known; 0: none
 	lull   Seconds // longest silence since the last mark
 	// churned is the step of the churn that is withdrawn, counted from 1.
@@ -28,12 +29,18 @@ type session struct {
 
 // run keeps the session up until ctx ends.
 func (s *session) run(ctx context.Context) {
-	failures := 0
+	failures, fresh := 0, true
 	for attempts := uint64(0); ; attempts++ {
-		up, err := s.attempt(ctx)
+		up, err := s.attempt(ctx, fresh)
 		if ctx.Err() != nil {
-			s.noteStop()
+			s.noteEnd(CauseStopped, 0)
 			return
+		}
+		fresh = fresh && !up
+		if errors.Is(err, errReset) {
+			s.noteEnd(CauseReset, 1)
+			failures, fresh = 0, true
+			continue
 		}
 		s.note(Down, cause(err))
 		var setup *setupError
@@ -54,8 +61,10 @@ func (s *session) run(ctx context.Context) {
 
 // attempt makes one attempt to connect, and stays as long as the session
 // lives. It tells whether the session reached Established, and why it ended.
-func (s *session) attempt(ctx context.Context) (up bool, err error) {
-	l, err := s.handshake(ctx)
+// The first attempts after the beginning or a reset are fresh: the speaker is
+// not to be run over by those.
+func (s *session) attempt(ctx context.Context, fresh bool) (up bool, err error) {
+	l, err := s.handshake(ctx, fresh)
 	if l == nil {
 		return false, err
 	}
@@ -72,8 +81,8 @@ func (s *session) attempt(ctx context.Context) (up bool, err error) {
 
 // handshake waits for the session's turn and opens the link until Established.
 // When that fails it returns the link too, if there is one.
-func (s *session) handshake(ctx context.Context) (*link, error) {
-	done, ok := s.swarm.pace.admit(ctx, s.record.Ups == 0)
+func (s *session) handshake(ctx context.Context, fresh bool) (*link, error) {
+	done, ok := s.swarm.pace.admit(ctx, fresh)
 	if !ok {
 		return nil, ctx.Err()
 	}
@@ -110,7 +119,7 @@ func (s *session) connect(ctx context.Context) (*link, error) {
 		return nil, r.err
 	}
 	s.mu.Lock()
-	s.link, s.acked, s.churned = r.link, 0, 0
+	s.link, s.looked, s.acked, s.churned = r.link, 0, 0, 0
 	s.mu.Unlock()
 	return r.link, nil
 }
@@ -136,6 +145,21 @@ func (s *session) interrupt() {
 	}
 }
 
+// errReset ends a connection that somebody asked the swarm to open anew.
+var errReset = errors.New("reset")
+
+// reset makes a session that is up connect anew, and tells whether it was.
+func (s *session) reset() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link == nil || s.link.closing || s.record.State != Established {
+		return false
+	}
+	s.link.reset = true
+	_ = s.link.conn.SetReadDeadline(time.Unix(1, 0)) // tells the reader
+	return true
+}
+
 // farewellTimeout bounds what is still written to a connection that ends.
 const farewellTimeout = 2 * time.Second
 
@@ -147,6 +171,8 @@ func (s *session) farewell(ctx context.Context, l *link, err error) {
 	switch {
 	case ctx.Err() != nil:
 		last = bgp.Shutdown(bgp.SubAdministrativeShutdown, "swarm stopped").Append(nil)
+	case errors.Is(err, errReset):
+		last = bgp.Shutdown(bgp.SubAdministrativeReset, "reset").Append(nil)
 	case errors.As(err, &violation):
 		last = violation.Notification.Append(nil)
 	}
@@ -185,17 +211,19 @@ func (s *session) note(to State, cause string) {
 	s.tell(c)
 }
 
-func (s *session) noteStop() {
+// noteEnd notes an end that was asked for.
+func (s *session) noteEnd(why string, resets int) {
 	at := s.swarm.since()
 	s.mu.Lock()
-	c := s.record.stop(at)
+	c := s.record.end(at, why)
+	s.record.Resets += resets
 	s.mu.Unlock()
 	s.tell(c)
 }
 
 func (s *session) tell(c Change) {
 	if f := s.swarm.cfg.OnChange; f != nil {
-		f(s.record.Index, c)
+		f(&s.record, c)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -21,6 +20,7 @@ type bencher struct {
 	bin, tools string // folders of our programs and of fetched ones
 	limit      time.Duration
 	hold       time.Duration
+	rounds     int
 	out        io.Writer
 	dir        string // scratch
 }
@@ -36,8 +36,12 @@ func Main(ctx context.Context, args []string, out io.Writer) (err error) {
 	fs.StringVar(&b.tools, "tools", ".cache/bin", "folder with gobgpd")
 	fs.DurationVar(&b.limit, "limit", 3*time.Minute, "how long to wait for all sessions")
 	fs.DurationVar(&b.hold, "hold", time.Minute, "how long to hold them")
+	fs.IntVar(&b.rounds, "rounds", 3, "how often everything is measured; the report has the median of each figure")
 	if err := fs.Parse(args); err != nil {
 		return err
+	}
+	if b.rounds < 1 {
+		return fmt.Errorf("%d rounds measure nothing; use 1 or more", b.rounds)
 	}
 	if b.dir, err = os.MkdirTemp("", "swarm-bench-"); err != nil {
 		return err
@@ -54,24 +58,42 @@ func Main(ctx context.Context, args []string, out io.Writer) (err error) {
 }
 
 func (b *bencher) all(ctx context.Context, sizes, names []string) (*Report, error) {
-	r := &Report{Bench: "swarm", At: time.Now().UTC().Truncate(time.Second), Kernel: kernel(), CPUs: runtime.NumCPU(), HoldSeconds: b.hold.Seconds()}
+	r := &Report{Bench: "swarm", At: time.Now().UTC().Truncate(time.Second), Kernel: kernel(), CPUs: runtime.NumCPU(), HoldSeconds: b.hold.Seconds(), Rounds: b.rounds}
 	for _, size := range sizes {
 		n, err := strconv.Atoi(size)
 		if err != nil || n < 1 || n > maxSessions {
 			return nil, fmt.Errorf("size %q: use 1 to %d", size, maxSessions)
 		}
-		for _, name := range names {
+		runs, err := b.size(ctx, n, names)
+		if err != nil {
+			return nil, err
+		}
+		r.Runs = append(r.Runs, runs...)
+	}
+	var err error
+	r.Ceiling, err = b.ceiling(ctx)
+	return r, err
+}
+
+// size measures all contenders in turn, round after round, so that what else
+// the machine does meets all of them.
+func (b *bencher) size(ctx context.Context, n int, names []string) ([]Run, error) {
+	rounds := make([][]Run, len(names))
+	for range b.rounds {
+		for i, name := range names {
 			run, err := b.one(ctx, name, n)
 			if err != nil {
 				return nil, fmt.Errorf("%s with %d sessions: %w", name, n, err)
 			}
 			fmt.Fprintln(b.out, run.line())
-			r.Runs = append(r.Runs, run)
+			rounds[i] = append(rounds[i], run)
 		}
 	}
-	var err error
-	r.Ceiling, err = b.ceiling(ctx)
-	return r, err
+	medians := make([]Run, len(names))
+	for i, runs := range rounds {
+		medians[i] = median(runs)
+	}
+	return medians, nil
 }
 
 // maxSessions is what 127.1.0.0/16 and 127.2.0.0/16 have room for.
@@ -83,8 +105,8 @@ func (b *bencher) one(ctx context.Context, name string, n int) (run Run, err err
 	if err != nil {
 		return run, err
 	}
-	dir := filepath.Join(b.dir, fmt.Sprintf("%s-%d", name, n))
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	dir, err := os.MkdirTemp(b.dir, name+"-")
+	if err != nil {
 		return run, err
 	}
 	speaker, err := startBIRD(ctx, dir)
