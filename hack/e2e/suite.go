@@ -134,7 +134,7 @@ func (s *suite) up(ctx context.Context, name string) error {
 		s.site.Trace = s.print
 	}
 	s.print("      site %s: %d load balancers, %d real servers, %d controllers, %d customers", name,
-		topology.LoadBalancers, topology.RealServers, topology.Controllers, len(topology.CustomerNodes()))
+		topology.LoadBalancers, topology.RealServers, topology.Controllers, len(topology.CustomerNodes())+topology.Swarm.Sessions)
 	return s.lab.Up(ctx)
 }
 

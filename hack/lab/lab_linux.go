@@ -141,8 +141,12 @@ func (l *Lab) Up(ctx context.Context) error {
 	if err := l.StartNodes(ctx, append(t.LBNodes(), t.RealServerNodes()...)...); err != nil {
 		return err
 	}
-	l.report("%d customers", len(t.CustomerNodes()))
-	return l.StartNodes(ctx, t.CustomerNodes()...)
+	customers := t.CustomerNodes()
+	l.report("%d customers", len(customers)+t.Swarm.Sessions)
+	if t.Swarm.Sessions > 0 {
+		customers = append(customers, t.SwarmNode())
+	}
+	return l.StartNodes(ctx, customers...)
 }
 
 // Apply hands the site's configuration in. A controller that has just started
