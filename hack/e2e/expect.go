@@ -25,6 +25,13 @@ func (r *Story) established(_ context.Context, args []string) error {
 			return err
 		}
 	}
+	// Their routers are asked first: that costs less.
+	if err := r.sessions.Update(); err != nil {
+		return err
+	}
+	if n := r.sessions.Established(); n < want {
+		return fmt.Errorf("%d of %d sessions are established by their routers' word, want %d; missing %s", n, len(r.sessions.All()), want, r.down())
+	}
 	m, err := r.Holders()
 	if err != nil {
 		return err
@@ -33,6 +40,17 @@ func (r *Story) established(_ context.Context, args []string) error {
 		return fmt.Errorf("%d of %d sessions are established, want %d; missing %s", len(m), len(r.sessions.All()), want, r.missing(m))
 	}
 	return nil
+}
+
+// down lists the customers whose router has no session.
+func (r *Story) down() string {
+	var names []string
+	for _, s := range r.sessions.All() {
+		if !s.Established {
+			names = append(names, s.Customer.Name)
+		}
+	}
+	return list(names, " ")
 }
 
 // missing lists the customers without a session.
@@ -228,10 +246,17 @@ func (r *Story) weight(_ context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		got := lab.Weights(table, n)
-		if len(got) != len(r.vips()) || slices.ContainsFunc(got, func(w int) bool { return w != want }) {
-			return fmt.Errorf("%s has weights %v on %s, want %d for each VIP", args[0], got, lb.Name, want)
+		if err := r.weightsAre(lb, table, n, want); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func (r *Story) weightsAre(lb lab.Node, table string, n lab.Node, want int) error {
+	got := lab.Weights(table, n)
+	if len(got) != len(r.vips()) || slices.ContainsFunc(got, func(w int) bool { return w != want }) {
+		return fmt.Errorf("%s has weights %v on %s, want %d for each VIP", n.Name, got, lb.Name, want)
 	}
 	return nil
 }

@@ -66,8 +66,10 @@ type Timers struct {
 	// Warmup is how long a booted LB listens before it announces. It must
 	// exceed Refresh plus the keepalive interval, which is a third of Hold.
 	Warmup time.Duration `yaml:"warmup"`
-	// Probe is the interval of the health checks.
-	Probe time.Duration `yaml:"probe"`
+	// Probe is the interval of the health checks, CheckTimeout how long one may
+	// take: a speaker with many sessions on a slow machine takes its time.
+	Probe        time.Duration `yaml:"probe"`
+	CheckTimeout time.Duration `yaml:"checkTimeout"`
 	// Observe is how often nodes write numbers that changed; changes of state
 	// are written at once.
 	Observe time.Duration `yaml:"observe"`
@@ -92,6 +94,8 @@ func DefaultTopology() Topology {
 			Warmup:   18 * time.Second,
 			Probe:    2 * time.Second,
 			Observe:  5 * time.Second,
+
+			CheckTimeout: time.Second,
 		},
 	}
 }

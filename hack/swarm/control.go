@@ -172,7 +172,8 @@ func parseIndexes(text string, n int) ([]int, error) {
 
 // Reset makes sessions connect anew, as `clear bgp` does on a router, and
 // returns how many of them were up. It counts as no flap and no outage, and
-// they come up like at the beginning: paced, without the wait of their profile.
+// after the first wait of their profile they come up like at the beginning, a
+// few at a time.
 func (s *Swarm) Reset(which []int) (n int) {
 	for _, i := range which {
 		if s.sessions[i].reset() {

@@ -43,14 +43,16 @@ func (s *Swarm) Mark() *Mark {
 
 // Summary sums up the swarm since it began. Unlike SummarySince it takes what
 // the sessions know: it costs less.
-func (s *Swarm) Summary() Summary { return s.sum(nil, false) }
+func (s *Swarm) Summary() Summary { return s.sum(nil, false, make([]Record, len(s.sessions))) }
 
 // SummarySince sums up what happened after a mark. An outage belongs to the
 // period in which it began; one that began before shows in Down alone.
-func (s *Swarm) SummarySince(m *Mark) Summary { return s.sum(m, true) }
+func (s *Swarm) SummarySince(m *Mark) Summary {
+	return s.sum(m, true, make([]Record, len(s.sessions)))
+}
 
-func (s *Swarm) sum(m *Mark, look bool) Summary {
-	records := make([]Record, len(s.sessions))
+// sum needs room for a record of each session.
+func (s *Swarm) sum(m *Mark, look bool, records []Record) Summary {
 	now := s.since()
 	for i, one := range s.sessions {
 		records[i] = one.snapshot(now, m != nil, look)

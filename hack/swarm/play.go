@@ -163,12 +163,13 @@ func showProgress(ctx context.Context, s *Swarm, w io.Writer) {
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
 	var before Summary
+	room := make([]Record, len(s.sessions)) // used again, or it would be most of what is ever collected
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			sum := s.Summary()
+			sum := s.sum(nil, false, room)
 			fmt.Fprintln(w, sum.Line(&before))
 			before = sum
 		}

@@ -33,16 +33,15 @@ func (s *session) run(ctx context.Context) {
 	for attempts := uint64(0); ; attempts++ {
 		up, err := s.attempt(ctx, fresh)
 		if ctx.Err() != nil {
-			s.noteEnd(CauseStopped, 0)
+			s.noteStop()
 			return
 		}
 		fresh = fresh && !up
 		if errors.Is(err, errReset) {
-			s.noteEnd(CauseReset, 1)
-			failures, fresh = 0, true
-			continue
+			fresh = true
+		} else {
+			s.note(Down, cause(err))
 		}
-		s.note(Down, cause(err))
 		var setup *setupError
 		if errors.As(err, &setup) {
 			s.swarm.fail(fmt.Errorf("session %d: %w", s.record.Index, err))
@@ -75,6 +74,11 @@ func (s *session) attempt(ctx context.Context, fresh bool) (up bool, err error) 
 	for err == nil {
 		err = s.receive(ctx, l)
 	}
+	s.mu.Lock()
+	if l.reset {
+		err = errReset // whatever else happened meanwhile
+	}
+	s.mu.Unlock()
 	s.farewell(ctx, l, err)
 	return up, err
 }
@@ -148,15 +152,22 @@ func (s *session) interrupt() {
 // errReset ends a connection that somebody asked the swarm to open anew.
 var errReset = errors.New("reset")
 
-// reset makes a session that is up connect anew, and tells whether it was.
+// reset makes a session that is up connect anew, and tells whether it was. From
+// here on it counts as down: whoever waits until all are up again must not see
+// it before it went.
 func (s *session) reset() bool {
+	at := s.swarm.since()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.link == nil || s.link.closing || s.record.State != Established {
+		s.mu.Unlock()
 		return false
 	}
 	s.link.reset = true
+	s.record.Resets++
+	c := s.record.end(at, CauseReset)
 	_ = s.link.conn.SetReadDeadline(time.Unix(1, 0)) // tells the reader
+	s.mu.Unlock()
+	s.tell(c)
 	return true
 }
 
@@ -211,12 +222,10 @@ func (s *session) note(to State, cause string) {
 	s.tell(c)
 }
 
-// noteEnd notes an end that was asked for.
-func (s *session) noteEnd(why string, resets int) {
+func (s *session) noteStop() {
 	at := s.swarm.since()
 	s.mu.Lock()
-	c := s.record.end(at, why)
-	s.record.Resets += resets
+	c := s.record.end(at, CauseStopped)
 	s.mu.Unlock()
 	s.tell(c)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ func Main(ctx context.Context, args []string, out io.Writer) (err error) {
 	fs := flag.NewFlagSet("peerage-swarm-bench", flag.ContinueOnError)
 	b := &bencher{out: out}
 	sizes := fs.String("sizes", "1000,5000", "numbers of sessions")
+	alone := fs.String("alone", "10000", "numbers of sessions with which peerage-swarm alone is measured; empty for none")
 	only := fs.String("only", "peerage-swarm,gobgp,exabgp", "whom to measure")
 	results := fs.String("results", "hack/bench/results", "folder for swarm.json and swarm.md; empty writes none")
 	fs.StringVar(&b.bin, "bin", "bin", "folder with peerage-swarm (make build)")
@@ -47,7 +49,7 @@ func Main(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
-	report, err := b.all(ctx, strings.Split(*sizes, ","), strings.Split(*only, ","))
+	report, err := b.all(ctx, strings.Split(*sizes, ","), strings.Split(*only, ","), strings.FieldsFunc(*alone, func(r rune) bool { return r == ',' }))
 	if err != nil {
 		return err
 	}
@@ -57,9 +59,12 @@ func Main(ctx context.Context, args []string, out io.Writer) (err error) {
 	return report.save(*results)
 }
 
-func (b *bencher) all(ctx context.Context, sizes, names []string) (*Report, error) {
+func (b *bencher) all(ctx context.Context, sizes, names, alone []string) (*Report, error) {
 	r := &Report{Bench: "swarm", At: time.Now().UTC().Truncate(time.Second), Kernel: kernel(), CPUs: runtime.NumCPU(), HoldSeconds: b.hold.Seconds(), Rounds: b.rounds}
-	for _, size := range sizes {
+	for i, size := range slices.Concat(sizes, alone) {
+		if i >= len(sizes) {
+			names = []string{contenders()[0].name}
+		}
 		n, err := strconv.Atoi(size)
 		if err != nil || n < 1 || n > maxSessions {
 			return nil, fmt.Errorf("size %q: use 1 to %d", size, maxSessions)
