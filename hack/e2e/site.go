@@ -42,10 +42,11 @@ func (s *Site) trace(format string, args ...any) {
 }
 
 // restTimeout bounds how long a site may take to come to rest: an LB warms up,
-// customers whose hold time ran out back off, and a swarm comes up at its rate.
+// customers whose hold time ran out back off, and each session of a swarm takes its
+// time on an emulated machine.
 func (s *Site) restTimeout() time.Duration {
 	swarm := s.Lab.Topology.Swarm
-	return 90*time.Second + 2*time.Second*time.Duration(swarm.Sessions)/time.Duration(max(1, swarm.Rate))
+	return 90*time.Second + time.Duration(swarm.Sessions)*100*time.Millisecond
 }
 
 // Rest waits until a site is as it should be when nobody does anything to it.
