@@ -23,6 +23,7 @@ type suite struct {
 	out     io.Writer
 	verbose bool
 	bin     string
+	swarm   int
 	results string
 	start   time.Time
 
@@ -41,6 +42,7 @@ func Main(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	swarm := fs.Int("swarm", 0, "how many sessions a swarm has, a tenth of which sign; 0: as the topology says")
 	bin := fs.String("bin", filepath.Dir(self), "folder of the compiled programs")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -55,7 +57,7 @@ func Main(ctx context.Context, args []string, out io.Writer) error {
 	}
 	// A stable sort keeps the order of names within a topology.
 	slices.SortStableFunc(scenarios, func(a, b *Scenario) int { return strings.Compare(a.Topology, b.Topology) })
-	s := &suite{out: out, verbose: *verbose, bin: *bin, results: os.Getenv("LAB_OUT"), start: time.Now()}
+	s := &suite{out: out, verbose: *verbose, bin: *bin, swarm: *swarm, results: os.Getenv("LAB_OUT"), start: time.Now()}
 	return s.run(ctx, scenarios)
 }
 
@@ -125,6 +127,12 @@ func (s *suite) up(ctx context.Context, name string) error {
 	topology, err := lab.ReadTopology("hack/lab/topologies/" + name + ".yaml")
 	if err != nil {
 		return err
+	}
+	if s.swarm > 0 && topology.Swarm.Sessions > 0 {
+		topology.Swarm.Sessions, topology.Swarm.MD5 = s.swarm, s.swarm/10
+		if err := topology.Validate(); err != nil {
+			return err
+		}
 	}
 	s.topology = name
 	s.lab = &lab.Lab{Topology: topology, Bin: s.bin}

@@ -91,6 +91,7 @@ func (s *session) handshake(ctx context.Context, fresh bool) (*link, error) {
 		return nil, ctx.Err()
 	}
 	defer done()
+	began := time.Now()
 	s.note(Connecting, "")
 	l, err := s.connect(ctx)
 	if err != nil {
@@ -100,6 +101,9 @@ func (s *session) handshake(ctx context.Context, fresh bool) (*link, error) {
 	err = s.greet(l)
 	for err == nil && l.state != Established {
 		err = s.receive(ctx, l)
+	}
+	if err == nil {
+		s.swarm.pace.succeeded(time.Since(began))
 	}
 	return l, err
 }

@@ -60,7 +60,7 @@ func Main(ctx context.Context, args []string, out io.Writer) (err error) {
 }
 
 func (b *bencher) all(ctx context.Context, sizes, names, alone []string) (*Report, error) {
-	r := &Report{Bench: "swarm", At: time.Now().UTC().Truncate(time.Second), Kernel: kernel(), CPUs: runtime.NumCPU(), HoldSeconds: b.hold.Seconds(), Rounds: b.rounds}
+	r := &Report{Bench: "swarm", At: time.Now().UTC().Truncate(time.Second), Kernel: kernel(), CPUs: runtime.NumCPU(), HoldSeconds: b.hold.Seconds(), Rounds: b.rounds, Load: load()}
 	for i, size := range slices.Concat(sizes, alone) {
 		if i >= len(sizes) {
 			names = []string{contenders()[0].name}
@@ -193,6 +193,20 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-t.C:
 		return nil
 	}
+}
+
+// load is the load average of the last minute; 0 when it is not known.
+func load() float64 {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0
+	}
+	first, _, _ := strings.Cut(string(text), " ")
+	v, err := strconv.ParseFloat(first, 64)
+	if err != nil {
+		return 0
+	}
+	return v
 }
 
 func kernel() string {

@@ -20,8 +20,11 @@ type Report struct {
 	CPUs        int       `json:"cpus"`
 	HoldSeconds float64   `json:"hold_seconds"`
 	Rounds      int       `json:"rounds"`
-	Runs        []Run     `json:"runs"`
-	Ceiling     *Ceiling  `json:"ceiling,omitempty"`
+	// Load is the machine's load average before: above the number of CPUs the
+	// times say little, the CPU seconds and the memory still do.
+	Load    float64  `json:"load"`
+	Runs    []Run    `json:"runs"`
+	Ceiling *Ceiling `json:"ceiling,omitempty"`
 }
 
 // Run is one contender with one number of sessions.
@@ -103,8 +106,9 @@ func ratio(theirs, ours float64) string {
 // Markdown is the report for people.
 func (r *Report) Markdown(w io.Writer) error {
 	b := fmt.Appendf(nil, "# swarm\n\n%s, kernel %s, %d CPUs. One passive BIRD 2 on loopback, fresh for each run; hold time 90 s, held %.0f s; median of %d rounds.\n"+
+		"Load of the machine before: %.1f. "+
 		"Memory is anonymous resident memory of the whole program by session held. In brackets: how many times ours.\n\n",
-		r.At.Format(time.DateOnly), r.Kernel, r.CPUs, r.HoldSeconds, r.Rounds)
+		r.At.Format(time.DateOnly), r.Kernel, r.CPUs, r.HoldSeconds, r.Rounds, r.Load)
 	b = append(b, "| sessions | who | up, held | up in s | up/s | CPU s to bring up | KiB per session | idle CPU % per 1,000 |\n|---|---|---|---|---|---|---|---|\n"...)
 	for i := range r.Runs {
 		run := &r.Runs[i]
