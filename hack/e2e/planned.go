@@ -59,3 +59,37 @@ func (r *Story) mappedAsPlanned(ctx context.Context) error {
 	}
 	return nil
 }
+
+// mapping: every customer is where the plan maps it, or where it was, but for
+// those that were on an excepted server: they are on another one.
+func (r *Story) mapping(ctx context.Context, args []string) error {
+	if args[0] == "plan" && len(args) == 1 {
+		return r.mappedAsPlanned(ctx)
+	}
+	before, known := r.mappings[args[0]]
+	if !known {
+		return fmt.Errorf("no mapping was saved as %q", args[0])
+	}
+	var except []string
+	if len(args) > 1 {
+		if args[1] != "except" {
+			return fmt.Errorf("%q is not understood; want except SERVER", args[1])
+		}
+		except = args[2:]
+	}
+	now, err := r.Holders()
+	if err != nil {
+		return err
+	}
+	if moves := now.Moved(before, except...); len(moves) > 0 {
+		return fmt.Errorf("%d moved: %s", len(moves), list(moves, ", "))
+	}
+	for _, server := range except {
+		for _, c := range before.On(server) {
+			if to := now[c]; to == server || to == "" {
+				return fmt.Errorf("%s was on %s and is on %q; it should be elsewhere", c, server, to)
+			}
+		}
+	}
+	return nil
+}

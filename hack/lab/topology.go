@@ -144,7 +144,7 @@ func (t Topology) Validate() error {
 	within("swarm.sessions", t.Swarm.Sessions, 0, 10_000)
 	within("swarm.md5", t.Swarm.MD5, 0, t.Swarm.Sessions)
 	within("swarm.rate", t.Swarm.Rate, 1, 1000)
-	if t.Swarm.Sessions > 0 && !(t.vip(true).IsValid() && t.vip(false).IsValid()) {
+	if t.Swarm.Sessions > 0 && (!t.vip(true).IsValid() || !t.vip(false).IsValid()) {
 		errs = append(errs, errors.New("topology: a swarm needs VIPs of both families in pool.vips"))
 	}
 	if t.Customers.V4 > 0 && !t.vip(true).IsValid() || t.Customers.V6 > 0 && !t.vip(false).IsValid() {
