@@ -37,6 +37,7 @@ type suite struct {
 func Main(ctx context.Context, args []string, out io.Writer) error {
 	fs := flag.NewFlagSet("peerage-e2e", flag.ContinueOnError)
 	match := fs.String("run", "", "run the scenarios whose name matches this regular expression")
+	dir := fs.String("scenarios", "hack/e2e/scenarios", "folder of the scenarios")
 	verbose := fs.Bool("v", false, "print every step with how long it took")
 	self, err := os.Executable()
 	if err != nil {
@@ -51,7 +52,7 @@ func Main(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	scenarios, err := Load("hack/e2e/scenarios", re)
+	scenarios, err := Load(*dir, re)
 	if err != nil {
 		return err
 	}
