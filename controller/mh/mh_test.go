@@ -3,6 +3,9 @@ package mh
 import (
 	"fmt"
 	"net/netip"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -116,5 +119,36 @@ func BenchmarkLookup(b *testing.B) {
 	t, a := New(table(true, 1, 1, 1, 1)), source(true, 7)
 	for b.Loop() {
 		t.Lookup(a)
+	}
+}
+
+// TestAgainstKernel: the model chooses what a real kernel chose.
+func TestAgainstKernel(t *testing.T) {
+	text, err := os.ReadFile("testdata/kernel.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	models := map[string]*Table{}
+	for _, v4 := range []bool{true, false} {
+		all := table(v4, 1, 1, 1, 1)
+		models[fmt.Sprint(v4, " in")] = New(all)
+		all.Destinations = slices.Clone(all.Destinations)
+		all.Destinations[1].Weight = 0
+		models[fmt.Sprint(v4, " out")] = New(all)
+	}
+	lines := 0
+	for line := range strings.Lines(string(text)) {
+		var address, server, second string
+		if _, err := fmt.Sscan(line, &address, &server, &second); err != nil || address == "#" {
+			continue
+		}
+		lines++
+		a := netip.MustParseAddr(address)
+		if got := where(models[fmt.Sprint(a.Is4(), " ", second)], a); !strings.HasSuffix(got, server) {
+			t.Errorf("%s: got %s, the kernel chose server %s", a, got, server)
+		}
+	}
+	if lines != 300 {
+		t.Errorf("%d lines", lines)
 	}
 }

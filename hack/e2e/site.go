@@ -46,7 +46,10 @@ func (s *Site) trace(format string, args ...any) {
 // time on an emulated machine.
 func (s *Site) restTimeout() time.Duration {
 	swarm := s.Lab.Topology.Swarm
-	return 90*time.Second + time.Duration(swarm.Sessions)*100*time.Millisecond
+	if swarm.Sessions == 0 {
+		return 90 * time.Second
+	}
+	return 3*time.Minute + time.Duration(swarm.Sessions)*100*time.Millisecond
 }
 
 // Rest waits until a site is as it should be when nobody does anything to it.
