@@ -82,8 +82,11 @@ func (s *Site) Rest(ctx context.Context) error {
 // was out, some are elsewhere: a session stays where it is.
 func (s *Site) Home(ctx context.Context) error {
 	r := s.Begin(nil)
-	plan, err := r.planned(ctx)
-	if err != nil {
+	var plan Mapping
+	if err := s.eventually(ctx, time.Minute, func(ctx context.Context) (err error) { // the store is slow at times
+		plan, err = r.planned(ctx)
+		return err
+	}); err != nil {
 		return err
 	}
 	now, err := s.Holders()
@@ -103,7 +106,7 @@ func (s *Site) Home(ctx context.Context) error {
 	if err := s.Rest(ctx); err != nil {
 		return err
 	}
-	return r.mappedAsPlanned(ctx)
+	return s.eventually(ctx, time.Minute, r.mappedAsPlanned)
 }
 
 // allServing: every server has weight 1 for every VIP on every powered LB.
