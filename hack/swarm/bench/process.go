@@ -23,7 +23,7 @@ type process struct {
 // usage is what a process has used and holds.
 type usage struct {
 	cpu              time.Duration
-	anonKiB, peakKiB int64
+	anonKiB, peakKiB int
 }
 
 // startProcess starts a program in a process group of its own; what it prints
@@ -93,7 +93,7 @@ func (p *process) usage() (u usage, err error) {
 	}
 	for line := range strings.Lines(string(status)) {
 		name, value, _ := strings.Cut(line, ":")
-		n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+		n, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
 		switch name {
 		case "RssAnon":
 			u.anonKiB = n
