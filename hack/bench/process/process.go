@@ -96,17 +96,3 @@ func (p *Process) Usage() (Usage, error) {
 	}
 	return sum, nil
 }
-
-// ForgetPeak makes PeakKiB begin anew.
-func (p *Process) ForgetPeak() error {
-	pids, err := family(p.PID())
-	if err != nil {
-		return err
-	}
-	for _, pid := range pids {
-		if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
-}

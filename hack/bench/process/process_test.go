@@ -20,9 +20,6 @@ func TestProcess(t *testing.T) {
 	if err != nil || u.Processes < 1 || u.ResidentKiB == 0 || u.PeakKiB < u.AnonKiB || u.Threads < u.Processes {
 		t.Errorf("%+v, %v", u, err)
 	}
-	if err := p.ForgetPeak(); err != nil {
-		t.Error(err)
-	}
 	if err := p.Stop(); err != nil {
 		t.Error(err)
 	}

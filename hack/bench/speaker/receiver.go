@@ -1,0 +1,214 @@
+package speaker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/peerage/peerage/realserver/bgp"
+)
+
+// receiver is a session that is sent routes. It knows for each prefix whose
+// path it has, and whether that is the best.
+type receiver struct {
+	*session
+	table *table
+
+	mu      sync.Mutex
+	have    []uint8 // by prefix: feed+1, 0 for none
+	want    []uint8 // shared by all receivers
+	correct int
+	doneAt  time.Time // when the last prefix became correct
+	done    chan struct{}
+	got     traffic
+}
+
+// traffic is what a receiver was sent.
+type traffic struct {
+	updates, announced, withdrawn int64
+	first                         time.Time
+}
+
+func newReceiver(s *session, t *table, want []uint8) *receiver {
+	r := &receiver{session: s, table: t, have: make([]uint8, t.n)}
+	r.expect(want)
+	r.run(r.update)
+	return r
+}
+
+// expect sets what is correct from now on and counts traffic anew.
+func (r *receiver) expect(want []uint8) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.want, r.correct, r.got, r.doneAt, r.done = want, 0, traffic{}, time.Time{}, make(chan struct{})
+	for i, w := range want {
+		if r.have[i] == w {
+			r.correct++
+		}
+	}
+	r.check()
+}
+
+func (r *receiver) check() {
+	if r.correct == len(r.want) && r.doneAt.IsZero() {
+		r.doneAt = time.Now()
+		close(r.done)
+	}
+}
+
+func (r *receiver) update(u bgp.Update) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(u.Withdrawn) == 0 && len(u.NLRI) == 0 {
+		return nil // End-of-RIB
+	}
+	if r.got.first.IsZero() {
+		r.got.first = time.Now()
+	}
+	r.got.updates++
+	n, err := r.take(u.Withdrawn, 0)
+	r.got.withdrawn += int64(n)
+	if err != nil {
+		return err
+	}
+	if len(u.NLRI) > 0 {
+		feed, err := whose(u.Attributes)
+		if err != nil {
+			return err
+		}
+		n, err = r.take(u.NLRI, feed)
+		r.got.announced += int64(n)
+		if err != nil {
+			return err
+		}
+	}
+	r.check()
+	return nil
+}
+
+// whose reads from the next hop which feed a path is of, as feed+1.
+func whose(attributes []byte) (uint8, error) {
+	for a, err := range bgp.Attributes(attributes) {
+		if err != nil {
+			return 0, err
+		}
+		if a.Type == bgp.AttrNextHop && len(a.Value) == 4 {
+			return a.Value[3], nil
+		}
+	}
+	return 0, errors.New("an UPDATE has no next hop")
+}
+
+// take notes the path of every prefix.
+func (r *receiver) take(nlri []byte, feed uint8) (n int, err error) {
+	for len(nlri) > 0 {
+		length := nlri[0]
+		octets := int(length+7) / 8
+		if octets > 3 || octets > len(nlri)-1 {
+			return n, fmt.Errorf("a prefix of length %d was never announced", length)
+		}
+		var addr uint32
+		for i := range octets {
+			addr |= uint32(nlri[1+i]) << (24 - 8*i)
+		}
+		nlri = nlri[1+octets:]
+		i := r.table.plan.index(addr, length)
+		if i < 0 || i >= len(r.have) {
+			return n, fmt.Errorf("prefix %08x/%d was never announced", addr, length)
+		}
+		want := r.want[i]
+		if r.have[i] == want {
+			r.correct--
+		}
+		if feed == want {
+			r.correct++
+		}
+		r.have[i] = feed
+		n++
+	}
+	return n, nil
+}
+
+// receivers are those of one work.
+type receivers []*receiver
+
+func (rs receivers) expect(want []uint8) {
+	for _, r := range rs {
+		r.expect(want)
+	}
+}
+
+// await waits until all of them have what they want, and tells when the last
+// one had.
+func (rs receivers) await(ctx context.Context) (last time.Time, err error) {
+	for _, r := range rs {
+		select {
+		case <-r.done:
+		case err := <-r.failed:
+			return last, err
+		case <-ctx.Done():
+			return last, fmt.Errorf("%w: %s", ctx.Err(), rs.wrong())
+		}
+		r.mu.Lock()
+		if r.doneAt.After(last) {
+			last = r.doneAt
+		}
+		r.mu.Unlock()
+	}
+	return last, nil
+}
+
+// settled is an error when a receiver has lost a correct path again.
+func (rs receivers) settled() error {
+	for _, r := range rs {
+		r.mu.Lock()
+		ok := r.correct == len(r.want)
+		r.mu.Unlock()
+		if !ok {
+			return errors.New(rs.wrong())
+		}
+		select {
+		case err := <-r.failed:
+			return err
+		default:
+		}
+	}
+	return nil
+}
+
+// wrong counts what is wrong at all receivers.
+func (rs receivers) wrong() string {
+	missing, other, total := 0, 0, 0
+	for _, r := range rs {
+		r.mu.Lock()
+		for i, have := range r.have {
+			switch {
+			case have == r.want[i]:
+			case have == 0:
+				missing++
+			default:
+				other++
+			}
+		}
+		total += len(r.want)
+		r.mu.Unlock()
+	}
+	return fmt.Sprintf("of %d prefixes at the receivers %d are missing and %d have another path than the best", total, missing, other)
+}
+
+// traffic sums up what all were sent.
+func (rs receivers) traffic() (sum traffic) {
+	for _, r := range rs {
+		r.mu.Lock()
+		sum.updates += r.got.updates
+		sum.announced += r.got.announced
+		sum.withdrawn += r.got.withdrawn
+		if sum.first.IsZero() || r.got.first.Before(sum.first) {
+			sum.first = r.got.first
+		}
+		r.mu.Unlock()
+	}
+	return sum
+}
