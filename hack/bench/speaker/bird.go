@@ -49,7 +49,7 @@ template bgp peer {
 		fmt.Fprintf(&b, "protocol bgp r%d from peer { neighbor %s as %d; rr client; }\n", i, receiverAddr(i), localAS)
 	}
 	if l.idle {
-		fmt.Fprintf(&b, "protocol bgp idle from peer { neighbor range %s as %d; dynamic name \"d\"; dynamic name digits 5; }\n", idlePrefix, localAS)
+		fmt.Fprintf(&b, "protocol bgp quiet from peer { neighbor range %s as %d; dynamic name \"d\"; dynamic name digits 5; }\n", idlePrefix, localAS)
 	}
 	return b.String()
 }

@@ -44,6 +44,9 @@ type layout struct {
 	shards, workers, cores int
 }
 
+// errNoCollect: who cannot hold a tenth of it is not asked to.
+var errNoCollect = errors.New("there is no configuration for the work collect; peerage and bird have one")
+
 // ours and the one that ratios are of.
 const (
 	ours      = "peerage"

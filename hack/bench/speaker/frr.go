@@ -22,6 +22,9 @@ func (frr) version(ctx context.Context) (string, error) {
 }
 
 func (frr) start(ctx context.Context, dir string, l layout) (*process.Process, error) {
+	if l.collect != "" {
+		return nil, errNoCollect
+	}
 	return launch(ctx, dir, frrConf(l), l, func(path string) *exec.Cmd {
 		return exec.Command(frrBGPD, "-f", path, "-Z", "-n", "-S", "-p", strconv.Itoa(int(l.target.Port())), "-l", l.target.Addr().String(), "-P", "0",
 			"-i", dir+"/frr.pid", "--vty_socket", dir, "--log", "file:"+dir+"/frr.log", "--log-level", "warnings", "--limit-fds", "20000")

@@ -22,6 +22,9 @@ func (g gobgp) version(ctx context.Context) (string, error) {
 }
 
 func (g gobgp) start(ctx context.Context, dir string, l layout) (*process.Process, error) {
+	if l.collect != "" {
+		return nil, errNoCollect
+	}
 	return launch(ctx, dir, gobgpConf(l), l, func(path string) *exec.Cmd {
 		api := netip.AddrPortFrom(l.target.Addr(), l.target.Port()+1)
 		return exec.Command(g.program(), "-f", path, "--config-type", "toml", "--api-hosts", api.String(), "--pprof-disable", "-l", "error")

@@ -74,6 +74,8 @@ type site struct {
 	feeds     []*session
 	receivers receivers
 	idle      *idlers
+	// failed has the first error of the feeds.
+	failed chan error
 }
 
 // inputs are what feeds send, encoded before anything is measured, and kept
@@ -115,7 +117,7 @@ func (b *bencher) open(ctx context.Context, e engine, l Load) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{b: b, engine: e, load: l, dir: dir, target: b.target}
+	s := &site{b: b, engine: e, load: l, dir: dir, target: b.target, failed: make(chan error, 1)}
 	if l.Feeds > 0 {
 		if s.inputs, err = b.inputsOf(l); err != nil {
 			return s, err
@@ -147,7 +149,7 @@ func (b *bencher) open(ctx context.Context, e engine, l Load) (*site, error) {
 	}
 	// What a speaker does after a session came up, such as End-of-RIB, is over
 	// then; one that idle sessions keep busy is not waited for.
-	_, err = s.quiet(ctx, settle)
+	err = s.quiet(ctx, settle)
 	runtime.GC()
 	return s, err
 }
@@ -162,6 +164,7 @@ func (s *site) openFeed(ctx context.Context, i int) error {
 	if err != nil {
 		return err
 	}
+	one.failed = s.failed
 	one.run(nothing)
 	if i == len(s.feeds) {
 		s.feeds = append(s.feeds, nil)
@@ -197,24 +200,24 @@ func (s *site) close() error {
 const settle = 3 * time.Second
 
 // quiet waits until the speaker has nothing to do, less than 3 % of a core in
-// each of two half seconds, and tells whether it came to that within limit.
-func (s *site) quiet(ctx context.Context, limit time.Duration) (bool, error) {
+// each of two half seconds, or limit is over.
+func (s *site) quiet(ctx context.Context, limit time.Duration) error {
 	const window = 500 * time.Millisecond
 	before, err := s.process.Usage()
 	if err != nil {
-		return false, err
+		return err
 	}
 	end := time.Now().Add(limit)
 	for calm := 0; calm < 2; {
 		if time.Now().After(end) {
-			return false, nil
+			return nil
 		}
 		if err := sleep(ctx, window); err != nil {
-			return false, err
+			return err
 		}
 		after, err := s.process.Usage()
 		if err != nil {
-			return false, err
+			return err
 		}
 		calm++
 		if after.CPU()-before.CPU() > window*3/100 {
@@ -222,7 +225,7 @@ func (s *site) quiet(ctx context.Context, limit time.Duration) (bool, error) {
 		}
 		before = after
 	}
-	return true, nil
+	return nil
 }
 
 // sending is what all feeds announce at the same time.

@@ -22,6 +22,9 @@ func (openbgpd) version(ctx context.Context) (string, error) {
 }
 
 func (openbgpd) start(ctx context.Context, dir string, l layout) (*process.Process, error) {
+	if l.collect != "" {
+		return nil, errNoCollect
+	}
 	// Its processes lock themselves into their user's home, which the package
 	// leaves to systemd to make.
 	u, err := user.Lookup("_openbgpd")

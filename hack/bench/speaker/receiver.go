@@ -141,12 +141,14 @@ func (rs receivers) expect(want []uint8) {
 }
 
 // await waits until all of them have what they want, and tells when the last
-// one had.
-func (rs receivers) await(ctx context.Context) (last time.Time, err error) {
+// one had. A failure of anybody else ends it.
+func (rs receivers) await(ctx context.Context, others <-chan error) (last time.Time, err error) {
 	for _, r := range rs {
 		select {
 		case <-r.done:
 		case err := <-r.failed:
+			return last, err
+		case err := <-others:
 			return last, err
 		case <-ctx.Done():
 			return last, fmt.Errorf("%w: %s", ctx.Err(), rs.wrong())
@@ -184,9 +186,9 @@ func (rs receivers) wrong() string {
 	for _, r := range rs {
 		r.mu.Lock()
 		for i, have := range r.have {
-			switch {
-			case have == r.want[i]:
-			case have == 0:
+			switch have {
+			case r.want[i]:
+			case 0:
 				missing++
 			default:
 				other++

@@ -24,7 +24,7 @@ type session struct {
 	done chan struct{}
 	work sync.WaitGroup
 
-	failed chan error // buffered; the first is kept
+	failed chan error // buffered; the first is kept. Shared by feeds.
 }
 
 // holdTime is offered by every session; it bounds how long a speaker may be too

@@ -20,20 +20,21 @@ func (r *Report) targets() (all []target) {
 		}
 		all = append(all, target{work, what, want, got, state})
 	}
-	times := func(work, what string, least float64, value func(*Measures) float64) {
+	const least = 8.0 // times
+	times := func(work, what string, value func(*Measures) float64) {
 		us, them := r.pair(work)
 		q, ok := quotient(us, them, value)
 		add(work, what, fmt.Sprintf("≥ %g×", least), fmt.Sprintf("%.1f×", q), ok, q >= least)
 	}
 	for _, work := range []string{"reflect", "rr"} {
-		times(work, "BIRD's CPU over ours", 8, func(m *Measures) float64 { return m.CPU })
-		times(work, "BIRD's wall time over ours", 8, func(m *Measures) float64 { return m.Wall })
+		times(work, "BIRD's CPU over ours", func(m *Measures) float64 { return m.CPU })
+		times(work, "BIRD's wall time over ours", func(m *Measures) float64 { return m.Wall })
 	}
 	us, them := r.pair("reflect")
 	q, ok := quotient(us, them, func(m *Measures) float64 { return m.PeakMiB })
 	add("reflect", "our peak memory over BIRD's", "≤ 0.5×", fmt.Sprintf("%.2f×", 1/max(q, 1e-9)), ok, q >= 2)
-	times("flap", "best feed down: BIRD's wall time over ours", 8, func(m *Measures) float64 { return m.DownWall })
-	times("flap", "best feed up: BIRD's wall time over ours", 8, func(m *Measures) float64 { return m.UpWall })
+	times("flap", "best feed down: BIRD's wall time over ours", func(m *Measures) float64 { return m.DownWall })
+	times("flap", "best feed up: BIRD's wall time over ours", func(m *Measures) float64 { return m.UpWall })
 
 	most := func(work, what, unit string, limit float64, row *Row, value func(*Measures) float64) {
 		v := 0.0

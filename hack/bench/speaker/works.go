@@ -97,14 +97,14 @@ func (s *site) converge(ctx context.Context, m *Measures) error {
 	generator := selfCPU()
 	began := time.Now()
 	sent := s.send()
-	last, failed := s.receivers.await(ctx)
+	last, failed := s.receivers.await(ctx, s.failed)
 	if failed != nil {
 		var stop context.CancelFunc
 		ctx, stop = context.WithCancel(ctx)
 		stop() // what is still being sent ends too
 	}
 	if err := errors.Join(failed, sent.wait(ctx, s)); err != nil {
-		return errors.Join(err, s.process.Alive())
+		return errors.Join(err, s.process.Alive(), errors.New(s.logs()))
 	}
 	after, err := s.process.Usage()
 	if err != nil {
@@ -135,7 +135,7 @@ func (b *bencher) flap(ctx context.Context, e engine, l Load) (m Measures, err e
 	if err := s.converge(ctx, &m); err != nil {
 		return m, err
 	}
-	if _, err := s.quiet(ctx, settle); err != nil {
+	if err := s.quiet(ctx, settle); err != nil {
 		return m, err
 	}
 	s.receivers.expect(s.inputs.table.best(0))
@@ -151,7 +151,7 @@ func (b *bencher) flap(ctx context.Context, e engine, l Load) (m Measures, err e
 	if err := s.openFeed(ctx, 0); err != nil {
 		return m, err
 	}
-	if _, err := s.quiet(ctx, settle); err != nil {
+	if err := s.quiet(ctx, settle); err != nil {
 		return m, err
 	}
 	if m.UpWall, m.UpCPU, err = s.timed(ctx, func() error { return s.sendOne(0) }); err != nil {
@@ -170,7 +170,7 @@ func (s *site) timed(ctx context.Context, do func() error) (wall, cpu float64, e
 	if err := do(); err != nil {
 		return 0, 0, err
 	}
-	last, err := s.receivers.await(ctx)
+	last, err := s.receivers.await(ctx, s.failed)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -219,7 +219,7 @@ func (b *bencher) collect(ctx context.Context, e engine, l Load) (m Measures, er
 	}
 	m.setMemory(after)
 	m.BytesPerRoute = float64(after.ResidentKiB) * 1024 / float64(routes)
-	return m, s.failed()
+	return m, s.failure()
 }
 
 // awaitHeld waits until a speaker has taken all routes: as it says itself, or
@@ -227,8 +227,7 @@ func (b *bencher) collect(ctx context.Context, e engine, l Load) (m Measures, er
 func (s *site) awaitHeld(ctx context.Context, routes int64) error {
 	c, ok := s.engine.(counter)
 	if !ok {
-		_, err := s.quiet(ctx, s.b.limit)
-		return err
+		return s.quiet(ctx, s.b.limit)
 	}
 	for {
 		n, err := c.held(ctx, s.dir)
@@ -244,16 +243,14 @@ func (s *site) awaitHeld(ctx context.Context, routes int64) error {
 	}
 }
 
-// failed is the error of the first session that ended.
-func (s *site) failed() error {
-	for _, one := range s.feeds {
-		select {
-		case err := <-one.failed:
-			return err
-		default:
-		}
+// failure is the error of the first feed whose session ended.
+func (s *site) failure() error {
+	select {
+	case err := <-s.failed:
+		return err
+	default:
+		return nil
 	}
-	return nil
 }
 
 // selfCPU is the processor time of this process.
