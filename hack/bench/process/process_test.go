@@ -42,6 +42,12 @@ func TestAliveShowsTheOutput(t *testing.T) {
 	}
 }
 
+func TestMachine(t *testing.T) {
+	if busy, err := Machine(); err != nil || busy <= 0 {
+		t.Error(busy, err)
+	}
+}
+
 func TestFamily(t *testing.T) {
 	if got := afterName([]byte("12 (a ) b) S 7 8")); got[0] != "S" || got[1] != "7" {
 		t.Error(got)

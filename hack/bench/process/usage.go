@@ -69,13 +69,37 @@ func family(root int) ([]int, error) {
 	return all, nil
 }
 
+// tick is what /proc counts processor time in: 1/USER_HZ s.
+const tick = time.Second / 100
+
+// Machine is how long all processors together have been busy since the start.
+func Machine() (time.Duration, error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	fields := strings.Fields(line) // cpu user nice system idle iowait irq softirq steal ...
+	if len(fields) < 8 || fields[0] != "cpu" {
+		return 0, fmt.Errorf("/proc/stat begins with %q", line)
+	}
+	var sum time.Duration
+	for _, i := range []int{1, 2, 3, 6, 7} {
+		n, err := strconv.ParseInt(fields[i], 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/stat: %w", err)
+		}
+		sum += time.Duration(n) * tick
+	}
+	return sum, nil
+}
+
 // read weighs one process.
 func read(pid int) (u Usage, err error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return u, err
 	}
-	const tick = time.Second / 100 // USER_HZ
 	for i, into := range []*time.Duration{&u.User, &u.System} {
 		n, err := strconv.ParseInt(afterName(stat)[11+i], 10, 64)
 		if err != nil {

@@ -32,21 +32,22 @@ func sections() []section {
 	system := column{"in system calls", "%.0f %%", func(m *Measures) float64 { return 100 * m.systemShare() }, false}
 	rate := column{"million prefixes out per core and s", "%.2f", func(m *Measures) float64 { return m.perCore() / 1e6 }, false}
 	generator := column{"generator CPU s", "%.2f", func(m *Measures) float64 { return m.GeneratorCPU }, false}
+	others := column{"others' CPUs", "%.1f", func(m *Measures) float64 { return m.Others }, false}
 	return []section{
-		{"reflect", "Route reflection", "All feeds announce the same prefixes; each has the best path for its share of them.", []column{wall, cpu, system, peak, per, generator}},
-		{"rr", "The large route reflector", "The same with a full table, and receivers in groups of five.", []column{wall, cpu, system, rate, peak, per, generator}},
+		{"reflect", "Route reflection", "All feeds announce the same prefixes; each has the best path for its share of them.", []column{wall, cpu, system, peak, per, generator, others}},
+		{"rr", "The large route reflector", "The same with a full table, and receivers in groups of five.", []column{wall, cpu, system, rate, peak, per, generator, others}},
 		{"flap", "Flap of the best feed", "The first feed has the best path for every prefix. Its connection ends; then it comes back and announces all again.", []column{
 			{"down: wall s", "%.2f", func(m *Measures) float64 { return m.DownWall }, true}, {"down: CPU s", "%.2f", func(m *Measures) float64 { return m.DownCPU }, true},
-			{"up: wall s", "%.2f", func(m *Measures) float64 { return m.UpWall }, true}, {"up: CPU s", "%.2f", func(m *Measures) float64 { return m.UpCPU }, true}, peak}},
+			{"up: wall s", "%.2f", func(m *Measures) float64 { return m.UpWall }, true}, {"up: CPU s", "%.2f", func(m *Measures) float64 { return m.UpCPU }, true}, peak, others}},
 		{"collect", "Full tables, collected", sharingText, []column{wall, cpu,
 			{"resident MiB", "%.0f", func(m *Measures) float64 { return m.ResidentMiB }, true}, peak,
-			{"bytes per route", "%.1f", func(m *Measures) float64 { return m.BytesPerRoute }, true}}},
+			{"bytes per route", "%.1f", func(m *Measures) float64 { return m.BytesPerRoute }, true}, others}},
 		{"idle", "Idle sessions", "Memory is the growth of resident memory by session.", []column{
 			{"all up in s", "%.2f", func(m *Measures) float64 { return m.Up }, true}, {"CPU s until then", "%.2f", func(m *Measures) float64 { return m.CPU }, true},
-			{"KiB per session", "%.1f", func(m *Measures) float64 { return m.KiBPerSession }, true}, {"idle CPU %", "%.2f", func(m *Measures) float64 { return m.IdlePercent }, true}}},
-		{"scale", "One and two cores", "GOMAXPROCS, shards and update workers are the same number. The generator runs on the same two processors.", []column{wall, cpu, system, generator}},
-		{"routes", "Cost by number of routes", "", []column{wall, cpu, peak}},
-		{"sessions", "Cost beside idle sessions", "The work of route reflection, while other sessions only stand there.", []column{wall, cpu, peak}},
+			{"KiB per session", "%.1f", func(m *Measures) float64 { return m.KiBPerSession }, true}, {"idle CPU %", "%.2f", func(m *Measures) float64 { return m.IdlePercent }, true}, others}},
+		{"scale", "One and two cores", "GOMAXPROCS, shards and update workers are the same number. The generator runs on the same two processors.", []column{wall, cpu, system, generator, others}},
+		{"routes", "Cost by number of routes", "", []column{wall, cpu, peak, others}},
+		{"sessions", "Cost beside idle sessions", "The work of route reflection, while other sessions only stand there.", []column{wall, cpu, peak, others}},
 	}
 }
 
@@ -63,7 +64,8 @@ func (r *Report) Markdown(w io.Writer) error {
 
 func (r *Report) where() string {
 	return fmt.Sprintf("%s, kernel %s, %d CPUs, on loopback. Every speaker got the same bytes from the same generator, which ran on the same\n"+
-		"machine; each value is the median of its runs. In brackets: how many times as much BIRD 2 needs.\n", r.At.Format(time.DateOnly), r.Kernel, r.CPUs)
+		"machine; each value is the median of its runs. In brackets: how many times as much BIRD 2 needs. *Others' CPUs* is how many\n"+
+		"processors everything else on the machine kept busy meanwhile.\n", r.At.Format(time.DateOnly), r.Kernel, r.CPUs)
 }
 
 // tables are all works that were measured.

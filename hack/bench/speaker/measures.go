@@ -19,6 +19,9 @@ type Measures struct {
 	System float64 `json:"system_s,omitempty"`
 	// GeneratorCPU is what feeds and receivers used besides.
 	GeneratorCPU float64 `json:"generator_cpu_s,omitempty"`
+	// Others is how many processors everything else on the machine kept busy
+	// meanwhile: far from 0, the seconds above are too many.
+	Others float64 `json:"others_cpus,omitempty"`
 	// PeakMiB is the most memory that was ever resident, ResidentMiB that at
 	// the end.
 	PeakMiB     float64 `json:"peak_mib,omitempty"`
@@ -43,7 +46,7 @@ type Measures struct {
 }
 
 func (m *Measures) fields() []*float64 {
-	return []*float64{&m.Wall, &m.CPU, &m.User, &m.System, &m.GeneratorCPU, &m.PeakMiB, &m.ResidentMiB, &m.Announced, &m.PerUpdate,
+	return []*float64{&m.Wall, &m.CPU, &m.User, &m.System, &m.GeneratorCPU, &m.Others, &m.PeakMiB, &m.ResidentMiB, &m.Announced, &m.PerUpdate,
 		&m.DownWall, &m.DownCPU, &m.UpWall, &m.UpCPU, &m.Up, &m.KiBPerSession, &m.IdlePercent, &m.BytesPerRoute}
 }
 
@@ -60,10 +63,32 @@ func medians(runs []Measures) (m Measures) {
 	return m
 }
 
-func (m *Measures) setCPU(before, after process.Usage) {
-	m.CPU = (after.CPU() - before.CPU()).Seconds()
-	m.User = (after.User - before.User).Seconds()
-	m.System = (after.System - before.System).Seconds()
+// stretch is the use of the machine at one moment.
+type stretch struct {
+	at                         time.Time
+	speaker                    process.Usage
+	speakerCPU, generator, all time.Duration
+}
+
+func look(p *process.Process) (s stretch, err error) {
+	s = stretch{at: time.Now(), generator: selfCPU()}
+	if s.speaker, err = p.Usage(); err != nil {
+		return s, err
+	}
+	s.speakerCPU = s.speaker.CPU()
+	s.all, err = process.Machine()
+	return s, err
+}
+
+// setUse takes what was used between two moments.
+func (m *Measures) setUse(before, after stretch) {
+	m.CPU = (after.speakerCPU - before.speakerCPU).Seconds()
+	m.User = (after.speaker.User - before.speaker.User).Seconds()
+	m.System = (after.speaker.System - before.speaker.System).Seconds()
+	m.GeneratorCPU = (after.generator - before.generator).Seconds()
+	if wall := seconds(before.at, after.at); wall > 0 {
+		m.Others = max(0, ((after.all-before.all).Seconds()-m.CPU-m.GeneratorCPU)/wall)
+	}
 }
 
 func (m *Measures) setMemory(u process.Usage) {

@@ -122,7 +122,7 @@ func (m *Measures) line() string {
 	case m.BytesPerRoute > 0:
 		return fmt.Sprintf("%.1f s, %.1f s of CPU, %.0f MiB, %.1f bytes a route", m.Wall, m.CPU, m.ResidentMiB, m.BytesPerRoute)
 	}
-	text := fmt.Sprintf("%.2f s, %.2f s of CPU (generator %.2f), peak %.0f MiB, %.1f prefixes an UPDATE", m.Wall, m.CPU, m.GeneratorCPU, m.PeakMiB, m.PerUpdate)
+	text := fmt.Sprintf("%.2f s, %.2f s of CPU (generator %.2f, others %.1f CPUs), peak %.0f MiB, %.1f prefixes an UPDATE", m.Wall, m.CPU, m.GeneratorCPU, m.Others, m.PeakMiB, m.PerUpdate)
 	if m.DownWall > 0 {
 		text += fmt.Sprintf("; best feed down %.2f s, up %.2f s", m.DownWall, m.UpWall)
 	}

@@ -176,9 +176,14 @@ func (s *session) write(b []byte) error {
 	return err
 }
 
+// fail tells that the session ended; the end of one that was closed is none.
 func (s *session) fail(err error) {
 	select {
 	case <-s.done:
+		return
+	default:
+	}
+	select {
 	case s.failed <- fmt.Errorf("session from %s: %w", s.source, err):
 	default:
 	}

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/peerage/peerage/hack/bench/process"
 )
 
 // work is one thing that speakers are compared at.
@@ -90,11 +88,10 @@ func (b *bencher) reflect(ctx context.Context, e engine, l Load) (m Measures, er
 }
 
 func (s *site) converge(ctx context.Context, m *Measures) error {
-	before, err := s.process.Usage()
+	before, err := look(s.process)
 	if err != nil {
 		return err
 	}
-	generator := selfCPU()
 	began := time.Now()
 	sent := s.send()
 	last, failed := s.receivers.await(ctx, s.failed)
@@ -106,13 +103,12 @@ func (s *site) converge(ctx context.Context, m *Measures) error {
 	if err := errors.Join(failed, sent.wait(ctx, s)); err != nil {
 		return errors.Join(err, s.process.Alive(), errors.New(s.logs()))
 	}
-	after, err := s.process.Usage()
+	after, err := look(s.process)
 	if err != nil {
 		return err
 	}
 	m.Wall = seconds(began, last)
-	m.setCPU(before, after)
-	m.GeneratorCPU = (selfCPU() - generator).Seconds()
+	m.setUse(before, after)
 	if err := sleep(ctx, time.Second); err != nil {
 		return err
 	}
@@ -190,11 +186,10 @@ func (b *bencher) collect(ctx context.Context, e engine, l Load) (m Measures, er
 	if err != nil {
 		return m, err
 	}
-	before, err := s.process.Usage()
+	before, err := look(s.process)
 	if err != nil {
 		return m, err
 	}
-	generator := selfCPU()
 	began := time.Now()
 	if err := s.send().wait(ctx, s); err != nil {
 		return m, errors.Join(err, s.process.Alive())
@@ -204,21 +199,21 @@ func (b *bencher) collect(ctx context.Context, e engine, l Load) (m Measures, er
 		return m, err
 	}
 	m.Wall = time.Since(began).Seconds()
-	var after process.Usage
-	if after, err = s.process.Usage(); err != nil {
+	after, err := look(s.process)
+	if err != nil {
 		return m, err
 	}
-	m.setCPU(before, after)
-	m.GeneratorCPU = (selfCPU() - generator).Seconds()
+	m.setUse(before, after)
 	// Memory is what remains after the speaker has tidied up.
 	if err := sleep(ctx, b.hold); err != nil {
 		return m, err
 	}
-	if after, err = s.process.Usage(); err != nil {
+	end, err := s.process.Usage()
+	if err != nil {
 		return m, err
 	}
-	m.setMemory(after)
-	m.BytesPerRoute = float64(after.ResidentKiB) * 1024 / float64(routes)
+	m.setMemory(end)
+	m.BytesPerRoute = float64(end.ResidentKiB) * 1024 / float64(routes)
 	return m, s.failure()
 }
 
