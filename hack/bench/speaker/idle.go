@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/peerage/peerage/hack/swarm"
-	"github.com/peerage/peerage/realserver/bgp"
 )
 
 // idlers are sessions that only stay up: a swarm.
@@ -23,8 +22,6 @@ type idlers struct {
 
 // inFlight bounds the handshakes under way: accept queues are short.
 const inFlight = 128
-
-func nothing(bgp.Update) error { return nil }
 
 // bringUp connects n sessions and waits for all of them.
 func bringUp(ctx context.Context, target netip.AddrPort, n int) (*idlers, error) {

@@ -165,7 +165,7 @@ func (s *site) openFeed(ctx context.Context, i int) error {
 		return err
 	}
 	one.failed = s.failed
-	one.run(nothing)
+	one.run(func([]byte) error { return nil })
 	if i == len(s.feeds) {
 		s.feeds = append(s.feeds, nil)
 	}

@@ -58,27 +58,54 @@ func (r *receiver) check() {
 	}
 }
 
-func (r *receiver) update(u bgp.Update) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(u.Withdrawn) == 0 && len(u.NLRI) == 0 {
+// split is bgp.DecodeUpdate without the look at every attribute: receivers
+// share the machine with the speaker that is measured.
+func split(body []byte) (withdrawn, attributes, nlri []byte, ok bool) {
+	withdrawn, rest, ok := counted(body)
+	if !ok {
+		return nil, nil, nil, false
+	}
+	attributes, nlri, ok = counted(rest)
+	return withdrawn, attributes, nlri, ok
+}
+
+// counted takes off what two octets give the length of.
+func counted(b []byte) (part, rest []byte, ok bool) {
+	if len(b) < 2 {
+		return nil, nil, false
+	}
+	n := 2 + int(b[0])<<8 + int(b[1])
+	if n > len(b) {
+		return nil, nil, false
+	}
+	return b[2:n], b[n:], true
+}
+
+func (r *receiver) update(body []byte) error {
+	withdrawn, attributes, nlri, ok := split(body)
+	if !ok {
+		return fmt.Errorf("UPDATE % x is cut short", body)
+	}
+	if len(withdrawn) == 0 && len(nlri) == 0 {
 		return nil // End-of-RIB
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.got.first.IsZero() {
 		r.got.first = time.Now()
 	}
 	r.got.updates++
-	n, err := r.take(u.Withdrawn, 0)
+	n, err := r.take(withdrawn, 0)
 	r.got.withdrawn += int64(n)
 	if err != nil {
 		return err
 	}
-	if len(u.NLRI) > 0 {
-		feed, err := whose(u.Attributes)
+	if len(nlri) > 0 {
+		feed, err := whose(attributes)
 		if err != nil {
 			return err
 		}
-		n, err = r.take(u.NLRI, feed)
+		n, err = r.take(nlri, feed)
 		r.got.announced += int64(n)
 		if err != nil {
 			return err
@@ -90,13 +117,18 @@ func (r *receiver) update(u bgp.Update) error {
 
 // whose reads from the next hop which feed a path is of, as feed+1.
 func whose(attributes []byte) (uint8, error) {
-	for a, err := range bgp.Attributes(attributes) {
-		if err != nil {
-			return 0, err
+	for b := attributes; len(b) >= 3; {
+		head, n := 3, int(b[2])
+		if b[0]&bgp.FlagExtended != 0 && len(b) >= 4 {
+			head, n = 4, n<<8|int(b[3])
 		}
-		if a.Type == bgp.AttrNextHop && len(a.Value) == 4 {
-			return a.Value[3], nil
+		if len(b) < head+n {
+			break
 		}
+		if b[1] == byte(bgp.AttrNextHop) && n == 4 {
+			return b[head+3], nil
+		}
+		b = b[head+n:]
 	}
 	return 0, errors.New("an UPDATE has no next hop")
 }

@@ -120,8 +120,8 @@ func (s *session) read(use func(bgp.Message) error) error {
 	return err
 }
 
-// run reads until the session ends, and keeps it alive.
-func (s *session) run(use func(bgp.Update) error) {
+// run reads until the session ends, and keeps it alive. UPDATEs go to use.
+func (s *session) run(use func(body []byte) error) {
 	s.work.Go(s.keepAlive)
 	s.work.Go(func() {
 		for {
@@ -130,11 +130,7 @@ func (s *session) run(use func(bgp.Update) error) {
 				case bgp.TypeNotification:
 					return notified(m)
 				case bgp.TypeUpdate:
-					u, err := bgp.DecodeUpdate(m.Body)
-					if err != nil {
-						return err
-					}
-					return use(u)
+					return use(m.Body)
 				}
 				return nil
 			})

@@ -152,3 +152,26 @@ func TestBest(t *testing.T) {
 		}
 	}
 }
+
+// What a receiver spends on a prefix, from bytes to the check.
+func BenchmarkReceive(b *testing.B) {
+	tab, err := newTable(100_000, 10, 1, false)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := tab.encode(0)
+	r := &receiver{table: tab, have: make([]uint8, tab.n), want: tab.best(-1), done: make(chan struct{})}
+	for b.Loop() {
+		for rest := s.bytes; len(rest) > 0; {
+			m, n, err := bgp.Next(rest, bgp.MaxMessage)
+			if err != nil {
+				b.Fatal(err)
+			}
+			rest = rest[n:]
+			if err := r.update(m.Body); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*tab.n), "ns/prefix")
+}
