@@ -8,6 +8,7 @@ require (
 	github.com/hashicorp/go-hclog v1.6.3
 	github.com/hkwi/nlgo v0.0.0-20190926025335-08733afbfe04
 	github.com/mqliang/libipvs v0.0.0-20230109035226-02d9e44c145f
+	github.com/osrg/gobgp/v4 v4.8.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/prometheus/client_model v0.6.3
 	github.com/prometheus/common v0.72.0

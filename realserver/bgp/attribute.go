@@ -9,22 +9,6 @@ import (
 // AttrType is a path attribute type code.
 type AttrType uint8
 
-// The attributes that this package builds or looks into.
-const (
-	AttrOrigin              AttrType = 1
-	AttrASPath              AttrType = 2
-	AttrNextHop             AttrType = 3
-	AttrMED                 AttrType = 4
-	AttrLocalPref           AttrType = 5
-	AttrAtomicAggregate     AttrType = 6
-	AttrAggregator          AttrType = 7
-	AttrCommunities         AttrType = 8  // RFC 1997
-	AttrMPReach             AttrType = 14 // RFC 4760
-	AttrMPUnreach           AttrType = 15
-	AttrExtendedCommunities AttrType = 16 // RFC 4360
-	AttrLargeCommunities    AttrType = 32 // RFC 8092
-)
-
 // The attribute flags of RFC 4271 section 4.3.
 const (
 	FlagOptional   = 0x80
@@ -45,33 +29,17 @@ type Attribute struct {
 func Attributes(b []byte) iter.Seq2[Attribute, error] {
 	return func(yield func(Attribute, error) bool) {
 		for len(b) > 0 {
-			a, n, err := decodeAttribute(b)
-			if !yield(a, err) || err != nil {
+			a, n, ok := cutAttribute(b)
+			if !ok {
+				yield(a, Errorf(CodeUpdate, SubMalformedAttributeList, nil, "a path attribute exceeds the list"))
+				return
+			}
+			if !yield(a, nil) {
 				return
 			}
 			b = b[n:]
 		}
 	}
-}
-
-func decodeAttribute(b []byte) (Attribute, int, error) {
-	short := func() (Attribute, int, error) {
-		return Attribute{}, 0, Errorf(CodeUpdate, SubMalformedAttributeList, nil, "a path attribute exceeds the list")
-	}
-	if len(b) < 3 {
-		return short()
-	}
-	head, length := 3, int(b[2])
-	if b[0]&FlagExtended != 0 {
-		if len(b) < 4 {
-			return short()
-		}
-		head, length = 4, int(binary.BigEndian.Uint16(b[2:]))
-	}
-	if length > len(b)-head {
-		return short()
-	}
-	return Attribute{b[0], AttrType(b[1]), b[head : head+length]}, head + length, nil
 }
 
 // AppendAttribute appends an attribute; the extended length is used when the
@@ -115,6 +83,11 @@ func AppendMED(b []byte, med uint32) []byte {
 	return AppendAttribute(b, FlagOptional, AttrMED, binary.BigEndian.AppendUint32(nil, med))
 }
 
+// AppendLocalPref appends LOCAL_PREF.
+func AppendLocalPref(b []byte, pref uint32) []byte {
+	return append(b, FlagTransitive, byte(AttrLocalPref), 4, byte(pref>>24), byte(pref>>16), byte(pref>>8), byte(pref))
+}
+
 // AppendCommunities appends COMMUNITIES, as AS<<16 | value.
 func AppendCommunities(b []byte, communities ...uint32) []byte {
 	v := make([]byte, 0, 4*len(communities))
@@ -122,6 +95,15 @@ func AppendCommunities(b []byte, communities ...uint32) []byte {
 		v = binary.BigEndian.AppendUint32(v, c)
 	}
 	return AppendAttribute(b, FlagOptional|FlagTransitive, AttrCommunities, v)
+}
+
+// AppendLargeCommunities appends LARGE_COMMUNITIES.
+func AppendLargeCommunities(b []byte, communities ...LargeCommunity) []byte {
+	v := make([]byte, 0, 12*len(communities))
+	for _, c := range communities {
+		v = append(v, c[:]...)
+	}
+	return AppendAttribute(b, FlagOptional|FlagTransitive, AttrLargeCommunities, v)
 }
 
 // AppendReach appends MP_REACH_NLRI for IPv6 unicast with one global next hop

@@ -5,54 +5,29 @@ import (
 	"fmt"
 )
 
-// AFI is an address family identifier (RFC 4760).
-type AFI uint16
-
-// SAFI is a subsequent address family identifier (RFC 4760).
-type SAFI uint8
-
-// The families that customers use. Others are carried as numbers.
-const (
-	AFIIPv4 AFI = 1
-	AFIIPv6 AFI = 2
-
-	SAFIUnicast SAFI = 1
-)
-
-// Family is an AFI with a SAFI.
-type Family struct {
-	AFI  AFI
-	SAFI SAFI
-}
-
-// The unicast families.
-var (
-	IPv4Unicast = Family{AFIIPv4, SAFIUnicast}
-	IPv6Unicast = Family{AFIIPv6, SAFIUnicast}
-)
-
-// String names the family, as in "ipv4-unicast".
-func (f Family) String() string {
-	switch f {
-	case IPv4Unicast:
-		return "ipv4-unicast"
-	case IPv6Unicast:
-		return "ipv6-unicast"
-	}
-	return fmt.Sprintf("afi-%d-safi-%d", f.AFI, f.SAFI)
-}
-
 // CapabilityCode is a code of the IANA registry of BGP capabilities.
 type CapabilityCode uint8
 
-// The capabilities that this package knows the inside of.
+// The capabilities that this package knows the inside of, and those that are
+// kept for whoever does.
 const (
 	CapMultiprotocol   CapabilityCode = 1  // RFC 4760
 	CapRouteRefresh    CapabilityCode = 2  // RFC 2918
+	CapExtendedNextHop CapabilityCode = 5  // RFC 8950
 	CapExtendedMessage CapabilityCode = 6  // RFC 8654
+	CapRole            CapabilityCode = 9  // RFC 9234
+	CapGracefulRestart CapabilityCode = 64 // RFC 4724
 	CapFourOctetAS     CapabilityCode = 65 // RFC 6793
+	CapAddPath         CapabilityCode = 69 // RFC 7911
 	CapEnhancedRefresh CapabilityCode = 70 // RFC 7313
+	CapLongLivedGR     CapabilityCode = 71 // RFC 9494
+	CapFQDN            CapabilityCode = 73
+	CapSoftwareVersion CapabilityCode = 75
+	CapCiscoRefresh    CapabilityCode = 128 // before RFC 2918
 )
+
+// anyLength: the value is not looked into here.
+const anyLength = -1
 
 // capabilities is the table of known capabilities; one line adds one. A known
 // capability whose value has another length is malformed.
@@ -62,9 +37,17 @@ var capabilities = map[CapabilityCode]struct {
 }{
 	CapMultiprotocol:   {"multiprotocol", 4},
 	CapRouteRefresh:    {"route-refresh", 0},
+	CapExtendedNextHop: {"extended-next-hop", anyLength},
 	CapExtendedMessage: {"extended-message", 0},
+	CapRole:            {"role", anyLength},
+	CapGracefulRestart: {"graceful-restart", anyLength},
 	CapFourOctetAS:     {"four-octet-as", 4},
+	CapAddPath:         {"add-path", anyLength},
 	CapEnhancedRefresh: {"enhanced-refresh", 0},
+	CapLongLivedGR:     {"long-lived-graceful-restart", anyLength},
+	CapFQDN:            {"fqdn", anyLength},
+	CapSoftwareVersion: {"software-version", anyLength},
+	CapCiscoRefresh:    {"cisco-route-refresh", anyLength},
 }
 
 // Capability is one capability of an OPEN (RFC 5492).
@@ -81,6 +64,8 @@ func (c Capability) String() string {
 		return fmt.Sprintf("capability-%d(%x)", uint8(c.Code), c.Value)
 	case c.Code == CapMultiprotocol && len(c.Value) == 4:
 		return known.name + "(" + c.family().String() + ")"
+	case known.length == anyLength && len(c.Value) > 0:
+		return fmt.Sprintf("%s(%x)", known.name, c.Value)
 	}
 	return known.name
 }
@@ -126,7 +111,7 @@ func appendCapabilities(caps []Capability, b []byte) ([]Capability, error) {
 			return nil, Errorf(CodeOpen, 0, nil, "capabilities: cut short")
 		}
 		c := Capability{CapabilityCode(b[0]), b[2 : 2+int(b[1])]}
-		if known, ok := capabilities[c.Code]; ok && len(c.Value) != known.length {
+		if known, ok := capabilities[c.Code]; ok && known.length != anyLength && len(c.Value) != known.length {
 			return nil, Errorf(CodeOpen, 0, nil, "capability %s of %d bytes, not %d", known.name, len(c.Value), known.length)
 		}
 		caps = append(caps, c)

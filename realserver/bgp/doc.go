@@ -5,4 +5,11 @@
 //
 // Decoding works on the caller's buffer: slices in the results point into it
 // and are valid as long as it is.
+//
+// An UPDATE can be read in two ways. DecodeUpdate only splits it, for those who
+// count. A Decoder judges it as RFC 7606 demands, and makes one canonical set
+// of however a router writes its attributes; AppendReflected, AppendTwoOctet
+// and Packer go from there back to messages. What families, attributes and
+// capabilities there are is in three tables: families, attributes and
+// capabilities.
 package bgp

@@ -39,20 +39,11 @@ type Unreach struct {
 // withdrawn is the business of whoever looks at the attributes.
 func DecodeUpdate(body []byte) (Update, error) {
 	var u Update
-	if len(body) < 4 {
-		return u, Errorf(CodeUpdate, SubMalformedAttributeList, nil, "UPDATE of %d bytes", len(body))
+	withdrawn, attributes, err := frame(body)
+	if err != nil {
+		return u, err
 	}
-	withdrawn := int(binary.BigEndian.Uint16(body))
-	if withdrawn > len(body)-4 {
-		return u, Errorf(CodeUpdate, SubMalformedAttributeList, nil, "withdrawn routes length %d exceeds the message", withdrawn)
-	}
-	u.Withdrawn = body[2 : 2+withdrawn]
-	rest := body[2+withdrawn:]
-	attributes := int(binary.BigEndian.Uint16(rest))
-	if attributes > len(rest)-2 {
-		return u, Errorf(CodeUpdate, SubMalformedAttributeList, nil, "total path attribute length %d exceeds the message", attributes)
-	}
-	u.Attributes, u.NLRI = rest[2:2+attributes], rest[2+attributes:]
+	u.Withdrawn, u.Attributes, u.NLRI = body[2:withdrawn], body[withdrawn+2:attributes], body[attributes:]
 	return u, u.findMultiprotocol()
 }
 
@@ -118,14 +109,14 @@ func (u *Update) Count() (announced, withdrawn int, err error) {
 	if withdrawn, err = CountPrefixes(AFIIPv4, u.Withdrawn); err != nil {
 		return 0, 0, err
 	}
-	if u.Reach != nil && u.Reach.Family.unicast() {
+	if u.Reach != nil && u.Reach.Family.known() {
 		n, err := CountPrefixes(u.Reach.Family.AFI, u.Reach.NLRI)
 		if err != nil {
 			return 0, 0, err
 		}
 		announced += n
 	}
-	if u.Unreach != nil && u.Unreach.Family.unicast() {
+	if u.Unreach != nil && u.Unreach.Family.known() {
 		n, err := CountPrefixes(u.Unreach.Family.AFI, u.Unreach.NLRI)
 		if err != nil {
 			return 0, 0, err
@@ -134,8 +125,6 @@ func (u *Update) Count() (announced, withdrawn int, err error) {
 	}
 	return announced, withdrawn, nil
 }
-
-func (f Family) unicast() bool { return f == IPv4Unicast || f == IPv6Unicast }
 
 // Prefixes iterates over encoded unicast prefixes (RFC 4271 section 4.3, RFC
 // 4760 section 5). Bits beyond the prefix length are ignored, as the RFC says.

@@ -1,0 +1,179 @@
+package rib
+
+import "net/netip"
+
+// Found is a route. Its set is valid as long as the shard's lock is held.
+type Found[K Key[K]] struct {
+	Key  K
+	Attr AttrID
+	Peer PeerID
+	// Best: it is the first of its reflect domain.
+	Best bool
+}
+
+// Wanted are the routes to look for: those of one peer, or of all of a domain
+// that Filter takes.
+type Wanted struct {
+	Domain Domain
+	Peer   PeerID
+	Filter func(PeerID) bool // nil takes all
+}
+
+// Lookup4 appends the routes with the longest prefix that holds an address,
+// of lengths from..to, in this shard. addr is a /32.
+func (s *Shard) Lookup4(w Wanted, addr K4, from, to int, dst []Found[K4]) []Found[K4] {
+	if d := s.domain(w.Domain); d != nil {
+		return d.v4.lookup(w, addr, from, to, dst, func(p *peer) *routesOf { return &p.v4 })
+	}
+	return dst
+}
+
+// Lookup6 does for IPv6 what Lookup4 does for IPv4. addr is a /128.
+func (s *Shard) Lookup6(w Wanted, addr K6, from, to int, dst []Found[K6]) []Found[K6] {
+	if d := s.domain(w.Domain); d != nil {
+		return d.v6.lookup(w, addr, from, to, dst, func(p *peer) *routesOf { return &p.v6 })
+	}
+	return dst
+}
+
+func (t *table[K]) lookup(w Wanted, addr K, from, to int, dst []Found[K], of func(*peer) *routesOf) []Found[K] {
+	if t.live == 0 {
+		return dst
+	}
+	var r *routesOf
+	if w.Peer != 0 {
+		p := t.s.peer(w.Peer)
+		if p == nil {
+			return dst
+		}
+		r = of(p)
+	}
+	// All first looks into the index are begun before any is waited for.
+	var keys [129]K
+	var hashes [129]uint64
+	var words [129]uint32
+	n := 0
+	mask := uint32(len(t.index) - 1)
+	for length := to; length >= from; length-- {
+		if t.lengths[length] > 0 {
+			keys[n] = addr.clip(length)
+			hashes[n] = keys[n].hash(t.s.seed)
+			words[n] = t.index[uint32(hashes[n])&mask]
+			n++
+		}
+	}
+	for i := range n {
+		if words[i] == 0 {
+			continue
+		}
+		slot, e := t.findHash(keys[i], hashes[i])
+		if e == nil || e.peer == 0 {
+			continue
+		}
+		before := len(dst)
+		if r == nil {
+			dst = t.all(w, e, dst)
+		} else if r.slots.has(&t.s.bits, slot) {
+			dst = append(dst, t.one(e, w.Peer))
+		}
+		if len(dst) > before {
+			return dst
+		}
+	}
+	return dst
+}
+
+// one is a peer's route, which is there.
+func (t *table[K]) one(e *entry[K], id PeerID) Found[K] {
+	if e.peer == id {
+		return Found[K]{e.key, e.attr, id, t.best}
+	}
+	at, _ := t.s.paths.find(e.more, id)
+	return Found[K]{e.key, at.get().attr, id, false}
+}
+
+func (t *table[K]) all(w Wanted, e *entry[K], dst []Found[K]) []Found[K] {
+	add := func(v path, best bool) {
+		if w.Filter == nil || w.Filter(v.peer) {
+			dst = append(dst, Found[K]{e.key, v.attr, v.peer, best})
+		}
+	}
+	add(path{e.attr, e.peer}, t.best)
+	for c := e.more; c != 0; {
+		n := capacity[c.class()]
+		words := t.s.paths.words(c)
+		for i := range n {
+			if v := pathAt(words, n, i); v.peer != 0 {
+				add(v, false)
+			}
+		}
+		c = chain(words[0])
+	}
+	return dst
+}
+
+// Walk4 appends a peer's IPv4 routes from a slot on, at most so many. next is
+// the slot to go on with, 0 at the end. The lock may be given up in between.
+func (s *Shard) Walk4(id PeerID, slot uint32, most int, dst []Found[K4]) (found []Found[K4], next uint32) {
+	p := s.peer(id)
+	if p == nil {
+		return dst, 0
+	}
+	return walk(s, &s.domains[p.Domain].v4, &p.v4, id, slot, most, dst)
+}
+
+// Walk6 does for IPv6 what Walk4 does for IPv4.
+func (s *Shard) Walk6(id PeerID, slot uint32, most int, dst []Found[K6]) (found []Found[K6], next uint32) {
+	p := s.peer(id)
+	if p == nil {
+		return dst, 0
+	}
+	return walk(s, &s.domains[p.Domain].v6, &p.v6, id, slot, most, dst)
+}
+
+func walk[K Key[K]](s *Shard, t *table[K], r *routesOf, id PeerID, slot uint32, most int, dst []Found[K]) ([]Found[K], uint32) {
+	slots := make([]uint32, 0, most)
+	slots, next := r.slots.from(&s.bits, slot, slots, most)
+	for _, slot := range slots {
+		dst = append(dst, t.one(t.entries.at(slot), id))
+	}
+	return dst, next
+}
+
+// Lookup4 finds the routes with the longest prefix that holds an IPv4 address
+// among the shards of a layout, and hands them to found while the shard's lock
+// is held for reading. It tells whether there were any.
+func (l Layout) Lookup4(shards []*Shard, w Wanted, addr netip.Addr, found func(*Shard, []Found[K4])) bool {
+	k := Key4(netip.PrefixFrom(addr, 32))
+	return lookup(w, k, home4, l.Of4, shards, (*Shard).Lookup4, found)
+}
+
+// Lookup6 does for IPv6 what Lookup4 does for IPv4.
+func (l Layout) Lookup6(shards []*Shard, w Wanted, addr netip.Addr, found func(*Shard, []Found[K6])) bool {
+	k := Key6(netip.PrefixFrom(addr, 128))
+	return lookup(w, k, home6, l.Of6, shards, (*Shard).Lookup6, found)
+}
+
+func lookup[K Key[K]](w Wanted, addr K, home int, of func(K) int, shards []*Shard,
+	one func(*Shard, Wanted, K, int, int, []Found[K]) []Found[K], found func(*Shard, []Found[K])) bool {
+	var space [4]Found[K]
+	try := func(s *Shard, from, to int) bool {
+		s.RLock()
+		defer s.RUnlock()
+		f := one(s, w, addr, from, to, space[:0])
+		if len(f) > 0 {
+			found(s, f)
+		}
+		return len(f) > 0
+	}
+	// All longer prefixes are in one shard, each shorter one is anywhere.
+	if try(shards[of(addr)], home, addr.length()) {
+		return true
+	}
+	for length := home - 1; length >= 0; length-- {
+		if try(shards[of(addr.clip(length))], length, length) {
+			return true
+		}
+	}
+	return false
+}
