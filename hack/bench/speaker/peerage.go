@@ -1,14 +1,9 @@
 package speaker
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -27,12 +22,12 @@ type peerage struct{ bin string }
 func (p peerage) program() string { return filepath.Join(p.bin, "peerage-speaker") }
 
 func (p peerage) version(ctx context.Context) (string, error) {
-	v, err := ask(ctx, `(\S+)\s*$`, p.program(), "--version")
+	v, err := ask(ctx, `peerage-speaker (\S+)`, p.program(), "--version")
 	return "Peerage " + v, err
 }
 
 func (p peerage) start(ctx context.Context, dir string, l layout) (*process.Process, error) {
-	socket := filepath.Join(dir, "speaker.sock")
+	socket := socketOf(dir)
 	args := []string{"--socket", socket}
 	for _, name := range []string{"secrets", "state"} {
 		path := filepath.Join(dir, name)
@@ -52,11 +47,7 @@ func (p peerage) start(ctx context.Context, dir string, l layout) (*process.Proc
 	if err != nil {
 		return nil, err
 	}
-	err = awaitSocket(ctx, run, socket)
-	if err == nil {
-		err = configure(ctx, socket, peerageConf(l))
-	}
-	if err == nil {
+	if err = configure(ctx, run, socket, peerageConf(l)); err == nil {
 		err = awaitListener(ctx, run, l.target)
 	}
 	if err != nil {
@@ -118,65 +109,34 @@ func collected(name string, as uint32, feeds ...int) control.Customer {
 	return control.Customer{Name: name, CustomerSpec: s}
 }
 
-func awaitSocket(ctx context.Context, p *process.Process, path string) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+func socketOf(dir string) string { return filepath.Join(dir, "speaker.sock") }
+
+// configure waits for the socket, too.
+func configure(ctx context.Context, p *process.Process, socket string, c control.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	client := control.NewClient(socket)
+	defer client.Close()
 	for {
-		if err := p.Alive(); err != nil {
+		r, err := client.Configure(ctx, c)
+		switch {
+		case err == nil && len(r.Problems) > 0:
+			return fmt.Errorf("the speaker has problems with its configuration: %q", r.Problems)
+		case err == nil:
+			return nil
+		case !control.NotRunning(err):
 			return err
 		}
-		if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
-			return c.Close()
-		}
-		if err := sleep(ctx, 20*time.Millisecond); err != nil {
-			return fmt.Errorf("the speaker has no socket: %w", err)
+		if ended := errors.Join(p.Alive(), sleep(ctx, 20*time.Millisecond)); ended != nil {
+			return errors.Join(err, ended)
 		}
 	}
-}
-
-// call sends one request over the socket.
-func call(ctx context.Context, socket, method, path string, in, out any) error {
-	body, err := json.Marshal(in)
-	if err != nil {
-		return err
-	}
-	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", socket)
-	}}}
-	req, err := http.NewRequestWithContext(ctx, method, "http://speaker"+path, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("%s %s: %s: %.500s", method, path, resp.Status, text)
-	}
-	return json.Unmarshal(text, out)
-}
-
-func configure(ctx context.Context, socket string, c control.Config) error {
-	var r control.ConfigResult
-	if err := call(ctx, socket, http.MethodPut, control.PathConfig, c, &r); err != nil {
-		return err
-	}
-	if len(r.Problems) > 0 {
-		return fmt.Errorf("the speaker has problems with its configuration: %q", r.Problems)
-	}
-	return nil
 }
 
 // held is how many routes the speaker holds.
 func (peerage) held(ctx context.Context, dir string) (int64, error) {
-	var s control.Status
-	err := call(ctx, filepath.Join(dir, "speaker.sock"), http.MethodGet, control.PathStatus, nil, &s)
+	client := control.NewClient(socketOf(dir))
+	defer client.Close()
+	s, err := client.Status(ctx)
 	return s.Routes, err
 }
