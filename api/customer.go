@@ -70,6 +70,9 @@ const (
 	IPv6Unicast AddressFamily = "ipv6-unicast"
 )
 
+// AddressFamilies lists every family.
+func AddressFamilies() []AddressFamily { return []AddressFamily{IPv4Unicast, IPv6Unicast} }
+
 // CustomerNeighbor accepts sessions from a prefix of one customer's routers.
 type CustomerNeighbor struct {
 	// Prefix holds the sources; a single router is a /32 or /128.

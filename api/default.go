@@ -10,6 +10,8 @@ const (
 	defaultBFD        = Duration(200 * time.Millisecond)
 	defaultMultiplier = 3
 	defaultGuard      = 50 // per cent
+	defaultMinHold    = Duration(3 * time.Second)
+	defaultWarnAt     = 80 // per cent
 )
 
 // fill sets a field that was left out.
@@ -71,6 +73,26 @@ func (l *LoadBalancer) Default() {
 
 // Default implements Object.
 func (r *RealServer) Default() { fill(&r.Spec.Weight, 1) }
+
+// Default implements Object.
+func (c *Customer) Default() {
+	s := &c.Spec
+	if s.Pools == nil { // JSON null is no list
+		s.Pools = []string{}
+	}
+	if s.Neighbors == nil {
+		s.Neighbors = []CustomerNeighbor{}
+	}
+	if len(s.Families) == 0 {
+		s.Families = AddressFamilies()
+	}
+	fill(&s.Mode, CustomerCollect)
+	fill(&s.MinHoldTime, defaultMinHold)
+	if s.MaxPrefixes != nil {
+		fill(&s.MaxPrefixes.Action, MaxPrefixesClose)
+		fill(&s.MaxPrefixes.WarnAt, defaultWarnAt)
+	}
+}
 
 // Default implements Object. The name is not filled in: a site without
 // settings has a Settings without a name.

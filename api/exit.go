@@ -20,6 +20,7 @@ const (
 	ExitRefused     ExitCode = 5
 	ExitUnreachable ExitCode = 6
 	ExitTimeout     ExitCode = 7
+	ExitPartial     ExitCode = 8
 	ExitChanges     ExitCode = 10
 )
 
@@ -27,7 +28,7 @@ const (
 // and for tests.
 func ExitCodes() []ExitCode {
 	return []ExitCode{ExitOK, ExitFailure, ExitUsage, ExitNotFound, ExitConflict,
-		ExitRefused, ExitUnreachable, ExitTimeout, ExitChanges}
+		ExitRefused, ExitUnreachable, ExitTimeout, ExitPartial, ExitChanges}
 }
 
 // String says what the code means, in the words of the documentation.
@@ -49,6 +50,8 @@ func (c ExitCode) String() string {
 		return "the API or the store cannot be reached"
 	case ExitTimeout:
 		return "the time to wait is over"
+	case ExitPartial:
+		return "the answer is not complete: some real servers did not answer"
 	case ExitChanges:
 		return "changes are pending"
 	}

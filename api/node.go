@@ -27,7 +27,8 @@ type Live struct {
 	Version   string       `json:"version"`
 	BootID    string       `json:"bootID"`
 	Addresses []netip.Addr `json:"addresses,omitempty"`
-	// API is where a controller serves the HTTP API, as a URL.
+	// API is where a controller serves the HTTP API, or a real server what its
+	// speaker tells, as a URL.
 	API string `json:"api,omitempty"`
 	// StartedAt is when the process started.
 	StartedAt time.Time `json:"startedAt"`

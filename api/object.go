@@ -25,7 +25,7 @@ const (
 
 // Kinds lists every kind in the order in which a file set is applied.
 func Kinds() []Kind {
-	return []Kind{KindSettings, KindLoadBalancer, KindRealServer, KindPool}
+	return []Kind{KindSettings, KindLoadBalancer, KindRealServer, KindPool, KindCustomer}
 }
 
 // Meta identifies an object.
@@ -48,7 +48,7 @@ type Meta struct {
 func (m *Meta) Accepts(r Risk) bool { return slices.Contains(m.AcceptedRisks, r) }
 
 // Object is a configuration object: one of *Pool, *LoadBalancer, *RealServer,
-// *Settings.
+// *Settings, *Customer.
 type Object interface {
 	// ObjectKind is the constant kind of the type.
 	ObjectKind() Kind
@@ -73,6 +73,8 @@ func New(kind Kind) (Object, error) {
 		return &RealServer{}, nil
 	case KindSettings:
 		return &Settings{}, nil
+	case KindCustomer:
+		return &Customer{}, nil
 	}
 	return nil, fmt.Errorf("kind %q is not known; the kinds are %v", kind, Kinds())
 }

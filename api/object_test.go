@@ -86,12 +86,33 @@ func genLB(t *rapid.T) *api.LoadBalancer {
 	return l
 }
 
+func genCustomer(t *rapid.T) *api.Customer {
+	c := &api.Customer{Meta: genMeta(t), Spec: api.CustomerSpec{
+		Pools: rapid.SliceOfN(name, 0, 2).Draw(t, "pools"), Group: rapid.SampledFrom([]string{"", "g"}).Draw(t, "group"),
+		Mode:     api.CustomerMode(rapid.SampledFrom([]string{"", "collect", "reflect", "x"}).Draw(t, "mode")),
+		HoldTime: genDuration(t, "hold"), MinHoldTime: genDuration(t, "least hold"), TTLSecurity: rapid.IntRange(-1, 256).Draw(t, "ttl"),
+		Limits: api.CustomerLimits{MemoryMiB: rapid.IntRange(-1, 100).Draw(t, "memory")},
+	}}
+	for i := range rapid.IntRange(0, 3).Draw(t, "neighbors") {
+		a := genAddr(t, fmt.Sprint("prefix", i))
+		c.Spec.Neighbors = append(c.Spec.Neighbors, api.CustomerNeighbor{
+			Prefix: netip.PrefixFrom(a, rapid.IntRange(0, a.BitLen()).Draw(t, "bits")),
+			AS:     rapid.SliceOfN(rapid.Uint32(), 1, 2).Draw(t, "neighbor as"), NonClient: rapid.Bool().Draw(t, "non-client")})
+	}
+	if rapid.Bool().Draw(t, "bounded") {
+		c.Spec.MaxPrefixes = &api.MaxPrefixes{Limit: rapid.IntRange(0, 10).Draw(t, "limit"), WarnAt: rapid.IntRange(0, 101).Draw(t, "warn at")}
+	}
+	return c
+}
+
 func genObject(t *rapid.T) api.Object {
 	switch rapid.SampledFrom(api.Kinds()).Draw(t, "kind") {
 	case api.KindPool:
 		return genPool(t)
 	case api.KindLoadBalancer:
 		return genLB(t)
+	case api.KindCustomer:
+		return genCustomer(t)
 	case api.KindRealServer:
 		return &api.RealServer{Meta: genMeta(t), Spec: api.RealServerSpec{Addresses: genAddrs(t, "address"), Weight: rapid.IntRange(-1, 9).Draw(t, "weight")}}
 	default:
@@ -151,7 +172,7 @@ func TestUnmarshalRefuses(t *testing.T) {
 		"empty":           {"", "object: the JSON is truncated"},
 		"trailing":        {good + "{}", "object: more data after the JSON value"},
 		"future version":  {strings.Replace(good, "v1", "v2", 1), `object RealServer/rs-1: apiVersion "peerage/v2" is not known; this version reads peerage/v1`},
-		"unknown kind":    {strings.Replace(good, "RealServer", "Customer", 1), `kind "Customer" is not known; the kinds are [Settings LoadBalancer RealServer Pool]`},
+		"unknown kind":    {strings.Replace(good, "RealServer", "Tenant", 1), `kind "Tenant" is not known; the kinds are [Settings LoadBalancer RealServer Pool Customer]`},
 		"unknown key":     {strings.Replace(good, `"addresses"`, `"colour":1,"addresses"`, 1), `RealServer/rs-1: json: unknown field "colour"`},
 		"unknown root":    {strings.Replace(good, `"spec"`, `"status":{},"spec"`, 1), `object: json: unknown field "status"`},
 		"not an object":   {`[]`, "object: json: cannot unmarshal array into Go value of type api.envelope"},

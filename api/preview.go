@@ -9,6 +9,8 @@ import (
 type Preview struct {
 	// Pools are the pools whose plan would change, sorted by name.
 	Pools []PoolPreview `json:"pools"`
+	// Customers are those whose sessions end, sorted by name.
+	Customers []CustomerEffect `json:"customers,omitempty"`
 	// Refusals are the guards that the change would break.
 	Refusals []Refusal `json:"refusals,omitempty"`
 }
@@ -22,6 +24,7 @@ type PoolPreview struct {
 
 // Refusal says which guard refuses a change and what overrides it.
 type Refusal struct {
+	// Pool is empty where the guard is not a pool's.
 	Pool string `json:"pool"`
 	// Risk is the name to pass as --accept-risk; it is the guard's name too.
 	Risk Risk `json:"risk"`
@@ -40,6 +43,8 @@ const (
 	RiskEmptyPool       Risk = "empty-pool"
 	RiskLBsDisagree     Risk = "lbs-disagree"
 	RiskRestoredStore   Risk = "restored-store"
+	RiskManyCustomers   Risk = "many-customers"
+	RiskAllCustomers    Risk = "all-customers"
 )
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

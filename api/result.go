@@ -11,7 +11,7 @@ import (
 
 // Risks lists every risk that an operator may accept.
 func Risks() []Risk {
-	return []Risk{RiskBelowMinHealthy, RiskOverMaxDepooled, RiskOverMaxShrink, RiskEmptyPool, RiskLBsDisagree, RiskRestoredStore}
+	return []Risk{RiskBelowMinHealthy, RiskOverMaxDepooled, RiskOverMaxShrink, RiskEmptyPool, RiskLBsDisagree, RiskRestoredStore, RiskManyCustomers, RiskAllCustomers}
 }
 
 // Known tells whether a guard of that name exists.
@@ -197,6 +197,8 @@ const (
 	HeaderStale = "Peerage-Stale"
 	// HeaderRevision is the revision of the store that an answer is of.
 	HeaderRevision = "Peerage-Revision"
+	// HeaderServer is the real server that a stream of routes comes from.
+	HeaderServer = "Peerage-Server"
 )
 
 // Collection is the path element of a kind in the HTTP API, such as
@@ -211,6 +213,8 @@ func Collection(kind Kind) (string, error) {
 		return "realservers", nil
 	case KindSettings:
 		return "settings", nil
+	case KindCustomer:
+		return "customers", nil
 	}
 	_, err := New(kind)
 	return "", err

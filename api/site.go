@@ -11,7 +11,7 @@ import (
 
 // ValidateSite reports every violation between objects that are each valid:
 // overlapping VIPs, names of members that do not exist, addresses of two
-// owners. The order of messages does not depend on the order of objects.
+// owners, sources that are of two customers. The order of messages does not depend on the order of objects.
 // What is suspicious but may be meant is SiteWarnings'.
 func ValidateSite(objects []Object) error {
 	s := newSite(objects)
@@ -24,16 +24,18 @@ func ValidateSite(objects []Object) error {
 		s.balancers(r, p)
 	}
 	s.sharedServers(r)
+	s.customerRules(r)
 	return r.err()
 }
 
 // site is a set of objects in their canonical order.
 type site struct {
-	objects []Object
-	pools   []*Pool
-	servers map[string]*RealServer
-	lbs     map[string]*LoadBalancer
-	names   []string // of all load balancers, sorted
+	objects   []Object
+	pools     []*Pool
+	customers []*Customer
+	servers   map[string]*RealServer
+	lbs       map[string]*LoadBalancer
+	names     []string // of all load balancers, sorted
 }
 
 func newSite(objects []Object) *site {
@@ -47,6 +49,8 @@ func newSite(objects []Object) *site {
 		switch o := o.(type) {
 		case *Pool:
 			s.pools = append(s.pools, o)
+		case *Customer:
+			s.customers = append(s.customers, o)
 		case *RealServer:
 			s.servers[o.Name] = o
 		case *LoadBalancer:

@@ -29,10 +29,12 @@ type State struct {
 	Pools         map[string]*Pool
 	LoadBalancers map[string]*LoadBalancer
 	RealServers   map[string]*RealServer
+	Customers     map[string]*Customer
 	Settings      *Settings // never nil: defaults when the site has none
 
 	Intents     map[string]*ServerIntent // by real server
 	StoreIntent *StoreIntent
+	Routes      map[string]*RouteIntent // by RouteIntent.ID; ended ones too
 
 	LiveLBs         map[string]*Live
 	LiveRealServers map[string]*Live
@@ -64,6 +66,50 @@ func (s *State) Objects() []Object {
 	}
 	for _, n := range sortedKeys(s.Pools) {
 		all = append(all, s.Pools[n])
+	}
+	for _, n := range sortedKeys(s.Customers) {
+		all = append(all, s.Customers[n])
+	}
+	return all
+}
+
+// Object is one configuration object, or nil.
+func (s *State) Object(kind Kind, name string) Object {
+	switch kind {
+	case KindPool:
+		return object(s.Pools[name])
+	case KindLoadBalancer:
+		return object(s.LoadBalancers[name])
+	case KindRealServer:
+		return object(s.RealServers[name])
+	case KindCustomer:
+		return object(s.Customers[name])
+	case KindSettings:
+		if s.Settings != nil && s.Settings.Name == name && name != "" {
+			return s.Settings
+		}
+	}
+	return nil
+}
+
+// object makes a nil pointer a nil interface.
+func object[T any, P interface {
+	*T
+	Object
+}](p P) Object {
+	if p == nil {
+		return nil
+	}
+	return p
+}
+
+// ActiveRoutes are the routes in force at now, in the order of their IDs.
+func (s *State) ActiveRoutes(now time.Time) []RouteIntent {
+	var all []RouteIntent
+	for _, id := range sortedKeys(s.Routes) {
+		if r := s.Routes[id]; r.Active(now) {
+			all = append(all, *r)
+		}
 	}
 	return all
 }

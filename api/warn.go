@@ -25,6 +25,7 @@ func SiteWarnings(objects []Object) []*FieldError {
 			r.on(s.servers[name]).add("", "the real server is in no pool", "name it in a pool's spec.realServers")
 		}
 	}
+	s.warnCustomers(r)
 	warnings := FieldErrors(r.err())
 	for _, w := range warnings {
 		w.Warning = true

@@ -140,7 +140,14 @@ func (t *term) round(ctx context.Context) (wake time.Duration, err error) {
 	if !result.Wake.IsZero() {
 		wake = min(wake, max(time.Until(result.Wake), time.Millisecond))
 	}
-	return wake, t.write(ctx, result)
+	if err := t.write(ctx, result); err != nil {
+		return wake, err
+	}
+	next, err := t.sweep(ctx, st, start)
+	if !next.IsZero() {
+		wake = min(wake, max(time.Until(next), time.Millisecond))
+	}
+	return wake, err
 }
 
 // ready tells why a state cannot be planned from. Seeing its own leadership in

@@ -131,7 +131,7 @@ func (a *Agent) round(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, roundTimeout)
 	defer cancel()
 	st := a.cfg.Source.State()
-	d, err := desire(a.cfg.Name, st)
+	d, err := desire(a.cfg.Name, st, time.Now())
 	var drifted []string
 	if err == nil {
 		drifted, err = a.cfg.Host.apply(ctx, d, mayRemove(a.cfg.Name, st))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/peerage/peerage/api"
 )
@@ -21,9 +22,9 @@ type desired struct {
 
 var errNoInformation = errors.New("neither the store nor a cache was read yet; what is there stays as it is")
 
-// desire derives what one server shall be from a state that holds information
-// at all: a server that knows nothing must not take its VIPs off.
-func desire(name string, st *api.State) (*desired, error) {
+// desire derives what one server shall be at a time from a state that holds
+// information at all: a server that knows nothing must not take its VIPs off.
+func desire(name string, st *api.State, now time.Time) (*desired, error) {
 	if !st.Synced && !st.FromCache {
 		return nil, errNoInformation
 	}
@@ -52,7 +53,21 @@ func desire(name string, st *api.State) (*desired, error) {
 	}
 	slices.SortFunc(d.speaker.Probes, netip.Addr.Compare)
 	d.speaker.RouterID = routerID(d.speaker.Own)
+	d.speaker.Customers = customers(d.speaker.Services, st)
+	d.speaker.Routes = st.ActiveRoutes(now)
 	return d, nil
+}
+
+// customers are those that peer with one of the services.
+func customers(services []Service, st *api.State) []*api.Customer {
+	var all []*api.Customer
+	for _, c := range st.Customers {
+		if slices.ContainsFunc(services, func(s Service) bool { return slices.Contains(c.Spec.Pools, s.Pool) }) {
+			all = append(all, c)
+		}
+	}
+	slices.SortFunc(all, func(a, b *api.Customer) int { return cmp.Compare(a.Name, b.Name) })
+	return all
 }
 
 // service is a pool's part for a server: the VIPs of the families that the

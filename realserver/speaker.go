@@ -33,6 +33,11 @@ type SpeakerConfig struct {
 	Probes []netip.Addr
 	// Services are sorted by pool.
 	Services []Service
+	// Customers are those of the services' pools, sorted by name, with their
+	// defaults. The neighbours that stand in a service are beside them.
+	Customers []*api.Customer
+	// Routes are what operators originate; those that expired are not among them.
+	Routes []api.RouteIntent
 	// Additive forbids to take anything away: what the agent knows may be
 	// older than what the speaker has. A speaker that has more goes on with
 	// all it has, and Set says so in an error.

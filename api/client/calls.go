@@ -19,6 +19,8 @@ type ApplyOptions struct {
 	AcceptRisk []api.Risk
 	// Reason is for the audit trail.
 	Reason string
+	// Prune removes the objects of these kinds that are not applied.
+	Prune []api.Kind
 	// Generation, if not 0, refuses to delete another one.
 	Generation int64
 }
@@ -30,6 +32,9 @@ func (o ApplyOptions) query() url.Values {
 	}
 	for _, r := range o.AcceptRisk {
 		q.Add("acceptRisk", string(r))
+	}
+	for _, kind := range o.Prune {
+		q.Add("prune", string(kind))
 	}
 	if o.Reason != "" {
 		q.Set("reason", o.Reason)

@@ -21,6 +21,7 @@ type applyFlags struct {
 	dryRun bool
 	risks  []string
 	reason string
+	prune  []string
 }
 
 func (f *applyFlags) file(cmd *cobra.Command) {
@@ -56,18 +57,28 @@ func (f *applyFlags) options() client.ApplyOptions {
 	return client.ApplyOptions{DryRun: f.dryRun, AcceptRisk: toRisks(f.risks), Reason: f.reason}
 }
 
+// pruning adds --prune.
+func (f *applyFlags) pruning(cmd *cobra.Command) {
+	cmd.Flags().StringSliceVar(&f.prune, "prune", nil, "remove the objects of this `KIND` that are in no file, such as customers; may be repeated")
+	if err := cmd.RegisterFlagCompletionFunc("prune", cobra.FixedCompletions(kindNames(), cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // the flag is defined above
+	}
+}
+
 func (a *app) applyCommand() *cobra.Command {
 	var f applyFlags
 	cmd := &cobra.Command{
 		Use:   "apply -f FILE|DIR|-",
 		Short: "Make the site equal to files",
 		Long: `Make the objects of the site equal to those in files. Objects that are in no
-file stay as they are: to remove one, delete it.
+file stay as they are, but for those of the kinds in --prune: to remove one,
+delete it, or prune.
 
 An object that has metadata.generation in its file is refused when somebody
 changed it since. What operators want right now (depool, weight) is untouched.`,
 		Example: `  peeragectl apply -f site/
   peeragectl apply -f pool.yaml --dry-run
+  peeragectl apply -f site/ --prune customers
   peeragectl get pool customers -o yaml | sed 's/maxDepooled: 1/maxDepooled: 2/' | peeragectl apply -f -`,
 		Args: cobra.NoArgs,
 		RunE: a.run(func(ctx context.Context, _ []string) error {
@@ -79,6 +90,7 @@ changed it since. What operators want right now (depool, weight) is untouched.`,
 		}),
 	}
 	f.file(cmd)
+	f.pruning(cmd)
 	f.write(cmd)
 	return cmd
 }
@@ -105,6 +117,7 @@ func (a *app) planCommand() *cobra.Command {
 		}),
 	}
 	f.file(cmd)
+	f.pruning(cmd)
 	return cmd
 }
 
@@ -204,11 +217,19 @@ func (a *app) apply(ctx context.Context, f *applyFlags) (*api.ApplyResult, error
 	if err != nil {
 		return nil, err
 	}
+	o := f.options()
+	for _, name := range f.prune {
+		kind, err := kindOf(name)
+		if err != nil {
+			return nil, err
+		}
+		o.Prune = append(o.Prune, kind)
+	}
 	c, err := a.api()
 	if err != nil {
 		return nil, err
 	}
-	return c.ApplyObjects(ctx, objects, f.options())
+	return c.ApplyObjects(ctx, objects, o)
 }
 
 func (a *app) warn(list []*api.FieldError) {

@@ -7,14 +7,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/peerage/peerage/api"
+	"github.com/peerage/peerage/api/client"
 )
 
 // completeTimeout bounds what a key press waits for.
 const completeTimeout = 2 * time.Second
 
-// names asks the server for the names of a kind; without an answer there is
+// ask asks the server what a key press offers; without an answer there is
 // nothing to offer.
-func (a *app) names(cmd *cobra.Command, kind api.Kind) []string {
+func ask(a *app, cmd *cobra.Command, fn func(context.Context, *client.Client) []string) []string {
 	ctx := cmd.Context()
 	if ctx == nil {
 		ctx = context.Background()
@@ -28,15 +29,21 @@ func (a *app) names(cmd *cobra.Command, kind api.Kind) []string {
 	if err != nil {
 		return nil
 	}
-	objects, err := c.Objects(ctx, kind)
-	if err != nil {
-		return nil
-	}
-	var all []string
-	for _, o := range objects {
-		all = append(all, o.ObjectMeta().Name)
-	}
-	return all
+	return fn(ctx, c)
+}
+
+// names asks the server for the names of a kind.
+func (a *app) names(cmd *cobra.Command, kind api.Kind) []string {
+	return ask(a, cmd, func(ctx context.Context, c *client.Client) (all []string) {
+		objects, err := c.Objects(ctx, kind)
+		if err != nil {
+			return nil
+		}
+		for _, o := range objects {
+			all = append(all, o.ObjectMeta().Name)
+		}
+		return all
+	})
 }
 
 func completeRisks(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {

@@ -107,7 +107,7 @@ func (a *app) root() *cobra.Command {
 		Long: `peeragectl operates a fleet of BGP speakers behind load balancers.
 
 What a site is comes from files (apply). What operators want right now comes
-from verbs (depool, pool, weight), which no apply undoes.`,
+from verbs (depool, pool, weight, announce), which no apply undoes.`,
 		Example: `  peeragectl apply -f site/
   peeragectl status
   peeragectl depool rs-2 --reason "kernel upgrade" --for 2h
@@ -132,8 +132,8 @@ from verbs (depool, pool, weight), which no apply undoes.`,
 	root.AddGroup(&cobra.Group{ID: "site", Title: "What the site is:"}, &cobra.Group{ID: "verb", Title: "What is wanted right now:"},
 		&cobra.Group{ID: "look", Title: "What is:"}, &cobra.Group{ID: "more", Title: "More:"})
 	a.add(root, "site", a.applyCommand(), a.planCommand(), a.validateCommand(), a.getCommand(), a.deleteCommand())
-	a.add(root, "verb", a.depoolCommand(), a.poolCommand(), a.weightCommand(), a.storeCommand())
-	a.add(root, "look", a.statusCommand(), a.describeCommand(), a.waitCommand(), a.watchCommand(), a.eventsCommand())
+	a.add(root, "verb", a.depoolCommand(), a.poolCommand(), a.weightCommand(), a.announceCommand(), a.withdrawCommand(), a.storeCommand())
+	a.add(root, "look", a.statusCommand(), a.describeCommand(), a.sessionCommand(), a.routeCommand(), a.waitCommand(), a.watchCommand(), a.eventsCommand())
 	a.add(root, "more", a.completionCommand(root), a.versionCommand(), exitCodesTopic())
 	root.SetHelpCommandGroupID("more")
 	if err := root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(
@@ -195,10 +195,14 @@ func (a *app) describeError(e *api.Error) string {
 	}
 	if len(e.Details) > 1 {
 		b.Reset()
-		b.WriteString("not valid:")
+		b.WriteString(map[bool]string{true: e.Object + " is in use:", false: "not valid:"}[e.Code == api.ErrorInUse])
 		for _, d := range e.Details {
 			b.WriteString("\n  " + d.Error())
 		}
+		if e.Hint != "" {
+			b.WriteString("\n" + e.Hint)
+		}
+		return b.String()
 	}
 	if e.Hint != "" {
 		b.WriteString("; " + e.Hint)

@@ -155,7 +155,7 @@ func focus(st *api.Status, kind api.Kind, name string) *api.Status {
 				out.Pools = append(out.Pools, p)
 			}
 		}
-	case api.KindSettings:
+	case api.KindSettings, api.KindCustomer:
 		out.Pools, out.RealServers, out.LoadBalancers = []api.PoolStatus{}, []api.RealServerStatus{}, []api.LBStatus{}
 	}
 	out.Pools = orEmpty(out.Pools)

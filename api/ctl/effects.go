@@ -8,11 +8,16 @@ import (
 	"github.com/peerage/peerage/api"
 )
 
-// effects says in lines what a change does to the pools.
+// effects says in lines what a change does to the pools and to customers.
 func effects(p api.Preview) []string {
 	var lines []string
 	for _, pool := range p.Pools {
 		lines = append(lines, poolEffects(pool)...)
+	}
+	for _, c := range p.Customers {
+		for _, effect := range c.Effects {
+			lines = append(lines, fmt.Sprintf("customer %s: %s", c.Customer, effect))
+		}
 	}
 	return lines
 }

@@ -15,16 +15,17 @@ import (
 func (a *app) getCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "get KIND [NAME]",
-		Short: "Print objects as they were applied, or plans",
+		Short: "Print objects as they were applied, plans, or announced routes",
 		Long: `Print objects as they were applied. With -o yaml the output can be applied
 again. KIND is settings, loadbalancers (lb, lbs), realservers (rs), pools (pool),
-or plans: what the controller made of them.`,
+customers (customer), plans: what the controller made of them, or routes: what is
+announced to customers.`,
 		Example: "  peeragectl get rs\n  peeragectl get pool customers -o yaml\n  peeragectl get plans -o wide",
 		Args:    cobra.RangeArgs(1, 2),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, to string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			names, directive := a.completeKinds(cmd, args, to)
 			if len(args) == 0 {
-				names = append(names, "plans")
+				names = append(names, "plans", "routes")
 			} else if len(args) == 1 && isPlan(args[0]) {
 				names = a.names(cmd, api.KindPool)
 			}
@@ -37,6 +38,12 @@ or plans: what the controller made of them.`,
 			}
 			if isPlan(args[0]) {
 				return a.getPlans(ctx, name)
+			}
+			if args[0] == "routes" {
+				if name != "" {
+					return usage("routes have no names; peeragectl get routes lists all of them")
+				}
+				return a.getRoutes(ctx)
 			}
 			kind, err := kindOf(args[0])
 			if err != nil {
@@ -111,6 +118,9 @@ func (a *app) objectTable(kind api.Kind, objects []api.Object) *table {
 		case *api.RealServer:
 			t.head = []string{"NAME", "ADDRESSES", "WEIGHT", "GENERATION"}
 			t.add(o.Name, addrs(o.Spec.Addresses), o.Spec.Weight, o.Generation)
+		case *api.Customer:
+			t.head = []string{"NAME", "POOLS", "MODE", "GROUP", "NEIGHBORS", "MAX-PREFIXES", "GENERATION"}
+			t.add(o.Name, strings.Join(o.Spec.Pools, ","), o.Spec.Mode, o.Spec.Group, neighbors(o.Spec.Neighbors), bound(o.Spec.MaxPrefixes), o.Generation)
 		case *api.Settings:
 			t.head = []string{"NAME", "SYNC-ID", "WARMUP", "LEASE-TTL", "OBSERVE", "GENERATION"}
 			t.add(o.Name, o.Spec.ConnSync.ID, o.Spec.ConnSync.Warmup, o.Spec.LeaseTTL, o.Spec.ObserveInterval, o.Generation)
@@ -120,6 +130,29 @@ func (a *app) objectTable(kind api.Kind, objects []api.Object) *table {
 		fmt.Fprintf(a.env.Stderr, "there are no %s\n", aliases(kind)[0])
 	}
 	return t
+}
+
+// neighborsShown is how many prefixes of a customer fit into a table.
+const neighborsShown = 3
+
+func neighbors(list []api.CustomerNeighbor) string {
+	var texts []string
+	for i, n := range list {
+		if i == neighborsShown && len(list) > neighborsShown+1 {
+			texts = append(texts, fmt.Sprintf("and %d more", len(list)-i))
+			break
+		}
+		texts = append(texts, n.Prefix.String())
+	}
+	return strings.Join(texts, ",")
+}
+
+// bound says how many routes a session may have, and what happens then.
+func bound(p *api.MaxPrefixes) string {
+	if p == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d (%s)", p.Limit, p.Action)
 }
 
 func addrs(list []netip.Addr) string {

@@ -20,6 +20,8 @@ func aliases(kind api.Kind) []string {
 		return []string{"realservers", "realserver", "rs"}
 	case api.KindSettings:
 		return []string{"settings", "setting"}
+	case api.KindCustomer:
+		return []string{"customers", "customer", "cust"}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package ctl_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"flag"
 	"os"
 	"regexp"
@@ -20,6 +21,7 @@ import (
 
 var (
 	revision = regexp.MustCompile(`(revision"?:? )\d+`)
+	loopback = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 	eventID  = regexp.MustCompile(`[0-9a-f]{16}-[0-9a-f]{8}`)
 )
 
@@ -46,6 +48,7 @@ func TestScripts(t *testing.T) {
 			"peeragectl": command((*script).peeragectl), "exit": command((*script).exit), "finish": command((*script).finish),
 			"interrupt": command((*script).interrupt),
 			"join":      command((*script).join), "leave": command((*script).leave), "lead": command((*script).lead), "run": command((*script).run),
+			"speak": command((*script).speak), "mute": command((*script).mute),
 			"observe": command((*script).observe), "pass": command((*script).pass), "etcd": command((*script).etcd), "mask": command((*script).mask),
 		},
 	})
@@ -151,6 +154,18 @@ func (s *script) observe(ts *testscript.TestScript, args []string) {
 	s.site.Observe(args[0], args[1], n, args[3:]...)
 }
 
+// speak SERVER FILE makes a real server alive that knows sessions and routes.
+func (s *script) speak(ts *testscript.TestScript, args []string) {
+	var known servertest.Known
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &known))
+	s.site.Speak(args[0], known)
+}
+
+// mute SERVER ends a real server's API, but leaves it alive.
+func (s *script) mute(_ *testscript.TestScript, args []string) {
+	s.site.Speak(args[0], servertest.Known{}).HTTP.Close()
+}
+
 func (s *script) pass(ts *testscript.TestScript, args []string) {
 	d, err := time.ParseDuration(args[0])
 	ts.Check(err)
@@ -175,6 +190,7 @@ func (s *script) mask(ts *testscript.TestScript, args []string) {
 	st := s.site.Mirror.State()
 	text = strings.ReplaceAll(text, strconv.FormatUint(st.ClusterID, 16), "CLUSTER")
 	text = strings.ReplaceAll(text, s.site.HTTP.URL, "URL")
+	text = loopback.ReplaceAllString(text, "ADDRESS")
 	text = revision.ReplaceAllString(text, "${1}REVISION")
 	text = eventID.ReplaceAllString(text, "EVENT")
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))

@@ -22,6 +22,7 @@ type options struct {
 	accepted   []api.Risk
 	reason     string
 	generation int64
+	prune      []api.Kind
 	actor      string
 	now        time.Time
 }
@@ -45,11 +46,18 @@ func (s *Server) options(r *http.Request) (o options, err error) {
 			return o, invalid("parameter generation is %q; write the number that metadata.generation shows", g)
 		}
 	}
+	for _, name := range q["prune"] {
+		if !slices.Contains(api.Kinds(), api.Kind(name)) {
+			return o, invalid("parameter prune is %q; write one of %v", name, api.Kinds())
+		}
+		o.prune = append(o.prune, api.Kind(name))
+	}
 	o.actor, o.now = actor(r), s.now()
 	return o, nil
 }
 
-// apply makes objects equal to those in the body.
+// apply makes objects equal to those in the body, and removes those of the
+// kinds in prune that are not in it.
 func (s *Server) apply(ctx context.Context, r *http.Request) (any, error) {
 	o, err := s.options(r)
 	if err != nil {
@@ -65,6 +73,7 @@ func (s *Server) apply(ctx context.Context, r *http.Request) (any, error) {
 				return err
 			}
 		}
+		c.pruneAllBut(objects)
 		if err := api.ValidateSite(c.after.Objects()); err != nil {
 			return invalidFields("the site would not be valid", err)
 		}
@@ -101,20 +110,27 @@ func readObjects(r *http.Request) ([]api.Object, error) {
 		return nil, invalid("the body is not a list of objects: %v", err)
 	}
 	objects := make([]api.Object, 0, len(items))
+	seen := make(map[string]bool, len(items))
 	for i, item := range items {
 		one, err := api.Parse(fmt.Sprintf("item %d", i), item)
 		if err != nil {
 			return nil, invalidFields("the body is not valid", err)
 		}
 		for _, object := range one {
-			if slices.ContainsFunc(objects, func(o api.Object) bool { return api.Key(o) == api.Key(object) }) {
-				return nil, invalid("%s is in the list twice; delete one of them", api.Key(object))
+			key := api.Key(object)
+			if seen[key] {
+				return nil, invalid("%s is in the list twice; delete one of them", key)
 			}
+			seen[key] = true
 			objects = append(objects, object)
 		}
 	}
 	return objects, nil
 }
+
+// maxDetails bounds the fields of one error: one pool may be named by
+// thousands of customers.
+const maxDetails = 100
 
 // invalidFields makes one error of all that is wrong.
 func invalidFields(what string, err error) *api.Error {
@@ -130,6 +146,7 @@ func invalidFields(what string, err error) *api.Error {
 	if len(e.Details) > 0 {
 		e.Object = e.Details[0].Object
 	}
+	e.Details = e.Details[:min(len(e.Details), maxDetails)]
 	return e
 }
 
@@ -139,9 +156,9 @@ type change struct {
 	before *api.State
 	after  overlay
 	result *api.ApplyResult
-	// puts and deletes are what is to be written; changed are those of puts
-	// whose spec or labels changed.
-	puts, deletes []api.Object
+	// puts, by key, and deletes are what is to be written.
+	puts    map[string]api.Object
+	deletes []api.Object
 }
 
 // change runs one change of configuration as a transaction: fn says what is
@@ -163,7 +180,7 @@ func (s *Server) change(ctx context.Context, o options, fn func(c *change) error
 		if err := fn(c); err != nil {
 			return err
 		}
-		c.result.Plan = s.cfg.Planner.Preview(current, c.after.State, o.now)
+		c.result.Plan = s.preview(current, c.after.State, o.now)
 		c.result.Warnings = api.SiteWarnings(c.after.Objects())
 		if o.dryRun {
 			return c.show()
@@ -276,9 +293,7 @@ func (c *change) remove(kind api.Kind, name string) error {
 			Message: fmt.Sprintf("%s is at generation %d, not at %d", api.Key(o), have, c.generation),
 			Hint:    "look at it again before you delete it"}
 	}
-	c.after.remove(o)
-	c.deletes = append(c.deletes, o)
-	c.add(api.ObjectChange{Kind: kind, Name: name, Action: api.ActionDeleted})
+	c.drop(o)
 	if err := api.ValidateSite(c.after.Objects()); err != nil {
 		e := invalidFields(api.Key(o)+" is in use", err)
 		e.Code, e.Object, e.Hint = api.ErrorInUse, api.Key(o), "take its name out of what uses it first"
@@ -287,10 +302,35 @@ func (c *change) remove(kind api.Kind, name string) error {
 	return nil
 }
 
+// drop notes an object to be deleted.
+func (c *change) drop(o api.Object) {
+	c.after.remove(o)
+	c.deletes = append(c.deletes, o)
+	c.add(api.ObjectChange{Kind: o.ObjectKind(), Name: o.ObjectMeta().Name, Action: api.ActionDeleted})
+}
+
+// pruneAllBut drops the objects of the kinds to prune that are not named.
+func (c *change) pruneAllBut(objects []api.Object) {
+	if len(c.prune) == 0 {
+		return
+	}
+	kept := make(map[string]bool, len(objects))
+	for _, o := range objects {
+		kept[api.Key(o)] = true
+	}
+	for _, o := range c.before.Objects() {
+		if slices.Contains(c.prune, o.ObjectKind()) && !kept[api.Key(o)] {
+			c.drop(o)
+		}
+	}
+}
+
 // record notes an object to be written.
 func (c *change) record(o api.Object) {
-	c.puts = slices.DeleteFunc(c.puts, func(p api.Object) bool { return api.Key(p) == api.Key(o) })
-	c.puts = append(c.puts, o)
+	if c.puts == nil {
+		c.puts = map[string]api.Object{}
+	}
+	c.puts[api.Key(o)] = o
 	c.after.put(o)
 }
 
@@ -299,7 +339,7 @@ func (c *change) record(o api.Object) {
 func (c *change) recordRisks() {
 	for _, r := range c.result.Plan.Refusals {
 		pool := c.after.Pools[r.Pool]
-		if pool == nil {
+		if pool == nil || r.Risk == api.RiskManyCustomers { // that is no concern of the plan
 			continue
 		}
 		if next := withRisks(pool, []api.Risk{r.Risk}); next != nil {
@@ -357,58 +397,13 @@ func (c *change) write(tx *store.Tx, at time.Time) {
 			tx.PutIntent(&api.ServerIntent{Server: o.ObjectMeta().Name})
 		}
 	}
+	for _, id := range orphans(c.before, c.after.State) {
+		tx.DeleteRoute(id)
+	}
 	for i, e := range c.events() {
 		e.At = at.Add(time.Duration(i))
 		tx.Event(e)
 	}
-}
-
-// maxApplyEvents bounds the events of one change: a transaction is bounded,
-// and a trail that one apply fills says nothing of what was before.
-const maxApplyEvents = 20
-
-// events tells of each object, or of many at once.
-func (c *change) events() []api.Event {
-	var list []api.Event
-	count := map[api.Action]int{}
-	for _, o := range c.result.Objects {
-		if o.Action == api.ActionUnchanged {
-			continue
-		}
-		verb := "apply"
-		if o.Action == api.ActionDeleted {
-			verb = "delete"
-		}
-		count[o.Action]++
-		list = append(list, api.Event{By: c.actor, Verb: verb, Object: o.Key(), Reason: c.reason, Message: sentence(o, c.accepted)})
-	}
-	if len(list) <= maxApplyEvents {
-		return list
-	}
-	text := fmt.Sprintf("%d objects created, %d changed", count[api.ActionCreated], count[api.ActionChanged])
-	if len(c.accepted) > 0 {
-		text += "; accepted: " + joinRisks(c.accepted)
-	}
-	return []api.Event{{By: c.actor, Verb: "apply", Object: c.subject(), Reason: c.reason, Message: text}}
-}
-
-// sentence says what was done to an object.
-func sentence(o api.ObjectChange, accepted []api.Risk) string {
-	text := string(o.Action)
-	if o.Action == api.ActionChanged {
-		text = fmt.Sprintf("changed to generation %d", o.Generation)
-		for i, f := range o.Fields {
-			if i == 3 {
-				text += fmt.Sprintf(" and %d more", len(o.Fields)-i)
-				break
-			}
-			text += []string{": ", ", ", ", "}[i] + f.Path
-		}
-	}
-	if len(accepted) > 0 {
-		text += "; accepted: " + joinRisks(accepted)
-	}
-	return text
 }
 
 func (c *change) add(o api.ObjectChange) {

@@ -38,6 +38,7 @@ func base(tx *store.Tx, known *api.State) (*api.State, error) {
 	st := *fresh
 	st.Plans, st.Intents, st.Applied = maps.Clone(fresh.Plans), maps.Clone(fresh.Intents), maps.Clone(fresh.Applied)
 	st.Pools, st.LoadBalancers, st.RealServers = maps.Clone(fresh.Pools), maps.Clone(fresh.LoadBalancers), maps.Clone(fresh.RealServers)
+	st.Customers, st.Routes = maps.Clone(fresh.Customers), maps.Clone(fresh.Routes)
 	for _, key := range keys(fresh.Bad) {
 		if !keep(&st, known, key) {
 			return nil, &api.Error{Code: api.ErrorUnavailable,
@@ -66,6 +67,10 @@ func keep(st, known *api.State, key string) bool {
 		copyKey(st.LoadBalancers, known.LoadBalancers, name)
 	} else if name, ok := in("config/realservers/"); ok {
 		copyKey(st.RealServers, known.RealServers, name)
+	} else if name, ok := in("config/customers/"); ok {
+		copyKey(st.Customers, known.Customers, name)
+	} else if name, ok := in("intent/routes/"); ok {
+		copyKey(st.Routes, known.Routes, name)
 	} else if name, ok := in("applied/"); ok {
 		pool, lb, _ := strings.Cut(name, "/")
 		if last := known.Applied[pool][lb]; last != nil {

@@ -54,7 +54,8 @@ func (s *Server) noRoute(w http.ResponseWriter, r *http.Request) {
 		Message: r.URL.Path + " does not take " + r.Method, Hint: "use " + strings.Join(allowed, " or ")})
 }
 
-// write makes a handler of an operation that changes something.
+// write makes a handler of an operation that changes something, or asks
+// somebody else: its time is bounded.
 func (s *Server) write(fn func(ctx context.Context, r *http.Request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), s.cfg.RequestTimeout)

@@ -14,6 +14,7 @@ func newOverlay(base *api.State) overlay {
 	st.Pools = clone(base.Pools)
 	st.LoadBalancers = clone(base.LoadBalancers)
 	st.RealServers = clone(base.RealServers)
+	st.Customers = clone(base.Customers)
 	st.Intents = clone(base.Intents)
 	return overlay{&st}
 }
@@ -35,6 +36,8 @@ func (o overlay) put(object api.Object) {
 		o.LoadBalancers[name] = v
 	case *api.RealServer:
 		o.RealServers[name] = v
+	case *api.Customer:
+		o.Customers[name] = v
 	case *api.Settings:
 		o.Settings = v
 	}
@@ -50,6 +53,8 @@ func (o overlay) remove(object api.Object) {
 	case *api.RealServer:
 		delete(o.RealServers, name)
 		delete(o.Intents, name)
+	case *api.Customer:
+		delete(o.Customers, name)
 	case *api.Settings:
 		o.Settings = &api.Settings{}
 		o.Settings.Default()

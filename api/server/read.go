@@ -71,14 +71,7 @@ func (s *Server) version(w http.ResponseWriter, r *http.Request) {
 }
 
 // find is an object of a state, or nil.
-func find(st *api.State, kind api.Kind, name string) api.Object {
-	for _, o := range st.Objects() {
-		if o.ObjectKind() == kind && o.ObjectMeta().Name == name {
-			return o
-		}
-	}
-	return nil
-}
+func find(st *api.State, kind api.Kind, name string) api.Object { return st.Object(kind, name) }
 
 func names(st *api.State, kind api.Kind) []string {
 	var all []string

@@ -50,7 +50,7 @@ func TestSchemas(t *testing.T) {
 func schemas(t *testing.T) []byte {
 	t.Helper()
 	s := &schemer{docs: readDocs(t), out: map[string]*yaml.Node{}}
-	for _, v := range []any{api.ApplyResult{}, api.VerbRequest{}, api.VerbResult{}, api.StoreAcceptRequest{}, api.StoreAcceptResult{},
+	for _, v := range []any{api.ApplyResult{}, api.VerbRequest{}, api.VerbResult{}, api.RouteRequest{}, api.RouteResult{}, api.SessionList{}, api.LookupResult{}, api.StoreAcceptRequest{}, api.StoreAcceptResult{},
 		api.Status{}, api.Plan{}, api.Event{}, api.VersionInfo{}, api.StreamLine{}, api.ErrorBody{}} {
 		s.of(reflect.TypeOf(v))
 	}
@@ -67,6 +67,7 @@ func schemas(t *testing.T) []byte {
 	s.out["Object"] = mapping("oneOf", &yaml.Node{Kind: yaml.SequenceNode, Content: kinds})
 	s.list("PlanList", ref("Plan"))
 	s.list("EventList", ref("Event"))
+	s.list("RouteIntentList", ref("RouteIntent"))
 	all := &yaml.Node{Kind: yaml.MappingNode}
 	for _, name := range slices.Sorted(keysOf(s.out)) {
 		all.Content = append(all.Content, scalar(name), s.out[name])
@@ -130,7 +131,7 @@ func (s *schemer) of(t reflect.Type) *yaml.Node {
 	case reflect.TypeFor[api.WeightValue]():
 		return s.define("WeightValue", mapping("description", scalar(`A nominal weight of 1..8, or "reset".`), "oneOf",
 			&yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{typed("integer"), mapping("const", scalar("reset"))}}))
-	case reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.Prefix]():
+	case reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[netip.AddrPort]():
 		return typed("string")
 	case reflect.TypeFor[json.RawMessage]():
 		return &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle} // anything

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"time"
@@ -34,6 +35,12 @@ type Config struct {
 	// Clock is time.Now, except in tests.
 	Clock func() time.Time
 
+	// NodeTLS is how the real servers' APIs are asked; nil: the system's
+	// authorities, and no client certificate.
+	NodeTLS *tls.Config
+	// NodeTimeout bounds the answer of one real server. Default 5s.
+	NodeTimeout time.Duration
+
 	// MaxBody bounds the body of a request. Default 1 MiB.
 	MaxBody int64
 	// MaxWatches bounds the streams that are open at once. Default 128.
@@ -51,6 +58,7 @@ type Server struct {
 	metrics *metrics
 	watches chan struct{} // one token for each open stream
 	mux     *http.ServeMux
+	fleet   *fleet
 }
 
 // New makes a server. It does no I/O and starts nothing.
@@ -65,6 +73,7 @@ func New(cfg Config) (*Server, error) {
 		metrics: newMetrics(cfg.Registry),
 		watches: make(chan struct{}, cfg.MaxWatches),
 		mux:     http.NewServeMux(),
+		fleet:   newFleet(cfg.NodeTLS, cfg.NodeTimeout),
 	}
 	for _, r := range s.routes() {
 		s.mux.Handle(r.method+" "+r.path, r.handler)
@@ -81,6 +90,9 @@ func defaults(cfg *Config) {
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
+	}
+	if cfg.NodeTimeout == 0 {
+		cfg.NodeTimeout = 5 * time.Second
 	}
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = 1 << 20
@@ -116,6 +128,13 @@ func (s *Server) routes() []route {
 		{"GET", "/v1/events", http.HandlerFunc(s.events)},
 		{"GET", "/v1/version", http.HandlerFunc(s.version)},
 		{"POST", "/v1/store/accept", s.write(s.acceptStore)},
+		{"GET", "/v1/routes", s.read(s.originated)},
+		{"GET", "/v1/routes/lookup", s.write(s.lookup)},
+		{"GET", "/v1/sessions", s.write(s.sessions)},
+		{"GET", "/v1/sessions/{id}", s.write(s.session)},
+		{"GET", "/v1/sessions/{id}/routes", http.HandlerFunc(s.sessionRoutes)},
+		{"POST", "/v1/routes/announce", s.write(s.announce)},
+		{"POST", "/v1/routes/withdraw", s.write(s.withdraw)},
 		{"POST", "/v1/realservers/{name}/depool", s.write(s.depool)},
 		{"POST", "/v1/realservers/{name}/pool", s.write(s.pool)},
 		{"POST", "/v1/realservers/{name}/weight", s.write(s.weight)},

@@ -138,13 +138,20 @@ func TestEveryAnswerIsAsDocumented(t *testing.T) {
 	do[api.VerbResult](c, "POST", "/v1/realservers/rs-1/weight", `{"weight":4}`)
 	do[api.VerbResult](c, "POST", "/v1/realservers/rs-1/weight", `{"weight":"reset"}`)
 	do[api.StoreAcceptResult](c, "POST", "/v1/store/accept", `{"acceptRisk":["restored-store"]}`)
-	for _, path := range []string{"/v1/pools", "/v1/pools/edge", "/v1/loadbalancers", "/v1/loadbalancers/lb-1", "/v1/realservers", "/v1/realservers/rs-1",
+	do[api.ApplyResult](c, "POST", "/v1/apply?prune=Customer", tenants)
+	const acme = `"target":{"customer":"acme"},"prefix":"192.0.2.1/32"`
+	do[api.RouteResult](c, "POST", "/v1/routes/announce", `{`+acme+`,"nextHop":"198.51.100.1","communities":["blackhole"],"med":0,"reason":"attack","for":"1h"}`)
+	s.Speak("rs-2", held("acme", "198.51.100.129", "established", time.Now(), 1))
+	for _, path := range []string{"/v1/customers", "/v1/customers/acme", "/v1/routes", "/v1/sessions", "/v1/sessions/198.51.100.129",
+		"/v1/routes/lookup?addr=192.0.2.1", "/v1/sessions/198.51.100.129/routes", "/v1/pools", "/v1/pools/edge", "/v1/loadbalancers", "/v1/loadbalancers/lb-1", "/v1/realservers", "/v1/realservers/rs-1",
 		"/v1/settings", "/v1/plans", "/v1/plans/edge", "/v1/events", "/v1/status", "/v1/version", "/healthz", "/readyz", "/metrics", "/openapi.yaml"} {
 		if status, data := c.call("GET", path, ""); status != http.StatusOK {
 			t.Errorf("GET %s: %d %s", path, status, data)
 		}
 	}
 	do[api.VerbResult](c, "POST", "/v1/realservers/rs-2/pool", "")
+	do[api.RouteResult](c, "POST", "/v1/routes/withdraw", `{`+acme+`}`)
+	do[api.ApplyResult](c, "POST", "/v1/apply?prune=Customer&acceptRisk=many-customers", site)
 	if out := do[api.ApplyResult](c, "DELETE", "/v1/pools/edge?acceptRisk=empty-pool", ""); len(out.Before) != 1 || len(out.After) != 0 {
 		t.Errorf("a deletion has %d before and %d after", len(out.Before), len(out.After))
 	}

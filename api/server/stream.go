@@ -50,8 +50,13 @@ func (st *stream) send(line api.StreamLine) error {
 	if err != nil {
 		return err
 	}
+	return st.write(append(data, '\n'))
+}
+
+// write sends what is there at once, if the reader takes it in time.
+func (st *stream) write(data []byte) error {
 	_ = st.rc.SetWriteDeadline(time.Now().Add(lineTimeout))
-	if _, err := st.w.Write(append(data, '\n')); err != nil {
+	if _, err := st.w.Write(data); err != nil {
 		return err
 	}
 	return st.rc.Flush()
@@ -151,6 +156,9 @@ func essence(v any, data []byte) ([]byte, error) {
 		bare.At, bare.Store.Revision = time.Time{}, 0
 		return json.Marshal(&bare)
 	case api.List[json.RawMessage]:
+		v.Revision = 0
+		return json.Marshal(v)
+	case api.List[api.RouteIntent]:
 		v.Revision = 0
 		return json.Marshal(v)
 	case api.List[*api.Plan]:

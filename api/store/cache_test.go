@@ -200,7 +200,7 @@ func FuzzDecodeCache(f *testing.F) {
 
 // FuzzDecode gives any value under any key.
 func FuzzDecode(f *testing.F) {
-	for _, key := range []string{planKeys + "edge", realServerKeys + "rs-1", intentKeys + "rs-1", storeKey, liveKeys + "lbs/lb-1", pathKeys + "lb-1", appliedKeys + "edge/lb-1", leaderKeys + "/1"} {
+	for _, key := range []string{planKeys + "edge", realServerKeys + "rs-1", intentKeys + "rs-1", routeKeys + "all,192.0.2.1-32", storeKey, liveKeys + "lbs/lb-1", pathKeys + "lb-1", appliedKeys + "edge/lb-1", leaderKeys + "/1"} {
 		f.Add(key, []byte(`{"schema":1,"pool":"edge","server":"rs-1","lb":"lb-1","name":"lb-1","role":"lbs"}`))
 		f.Add(key, []byte(`{"schema":1`))
 	}

@@ -92,7 +92,7 @@ func (b *builder) replace(kvs []*mvccpb.KeyValue) {
 func (b *builder) state() *api.State {
 	st := &api.State{
 		Pools: map[string]*api.Pool{}, LoadBalancers: map[string]*api.LoadBalancer{}, RealServers: map[string]*api.RealServer{},
-		Intents: map[string]*api.ServerIntent{},
+		Customers: map[string]*api.Customer{}, Intents: map[string]*api.ServerIntent{}, Routes: map[string]*api.RouteIntent{},
 		LiveLBs: map[string]*api.Live{}, LiveRealServers: map[string]*api.Live{}, LiveControllers: map[string]*api.Live{},
 		Paths: map[string]*api.PathObservation{}, Servers: map[string]*api.ServerObservation{},
 		Plans: map[string]*api.Plan{}, Applied: map[string]map[string]*api.Applied{},
@@ -123,8 +123,12 @@ func place(st *api.State, v any) {
 		st.RealServers[v.Name] = v
 	case *api.Settings:
 		st.Settings = v
+	case *api.Customer:
+		st.Customers[v.Name] = v
 	case *api.ServerIntent:
 		st.Intents[v.Server] = v
+	case *api.RouteIntent:
+		st.Routes[v.ID()] = v
 	case *api.StoreIntent:
 		st.StoreIntent = v
 	case *api.Live:
@@ -159,6 +163,8 @@ func decode(key string, data []byte) (any, error) {
 		return decodeValue(key, data, func(*api.StoreIntent) string { return storeKey })
 	case strings.HasPrefix(key, intentKeys):
 		return decodeValue(key, data, func(v *api.ServerIntent) string { return intentKeys + v.Server })
+	case strings.HasPrefix(key, routeKeys):
+		return decodeValue(key, data, routeKey)
 	case strings.HasPrefix(key, liveKeys):
 		return decodeValue(key, data, liveKey)
 	case strings.HasPrefix(key, pathKeys):
@@ -171,6 +177,14 @@ func decode(key string, data []byte) (any, error) {
 		return decodeValue(key, data, appliedKey)
 	}
 	return nil, fmt.Errorf("key %s is of no known kind; a newer version may have written it", key)
+}
+
+// routeKey is empty for a route whose target or prefix could not be one's.
+func routeKey(v *api.RouteIntent) string {
+	if v.CheckTarget() != nil {
+		return ""
+	}
+	return routeKeys + v.ID()
 }
 
 func liveKey(v *api.Live) string {

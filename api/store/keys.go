@@ -16,8 +16,10 @@ const (
 	lbKeys         = root + "config/lbs/"         // the API, from files
 	realServerKeys = root + "config/realservers/" // the API, from files
 	settingsKeys   = root + "config/settings/"    // the API, from files
+	customerKeys   = root + "config/customers/"   // the API, from files
 
 	intentKeys  = root + "intent/realservers/" // the API, from verbs
+	routeKeys   = root + "intent/routes/"      // the API, from verbs; the leader removes ended ones
 	storeKey    = root + "intent/store"        // the API, from a verb
 	sequenceKey = root + "intent/sequence"     // the API; serialises Update
 
@@ -42,7 +44,7 @@ func mirrored(key string) bool {
 // cached tells whether a key is worth keeping on disk: what a site is and
 // wants, and what was decided. What nodes measured is worthless when it is old.
 func cached(key string) bool {
-	return key == storeKey || hasAnyPrefix(key, poolKeys, lbKeys, realServerKeys, settingsKeys, intentKeys, planKeys)
+	return key == storeKey || hasAnyPrefix(key, poolKeys, lbKeys, realServerKeys, settingsKeys, customerKeys, intentKeys, routeKeys, planKeys)
 }
 
 func hasAnyPrefix(key string, prefixes ...string) bool {
@@ -63,6 +65,8 @@ func configKey(kind api.Kind, name string) (string, error) {
 		return realServerKeys + name, nil
 	case api.KindSettings:
 		return settingsKeys + name, nil
+	case api.KindCustomer:
+		return customerKeys + name, nil
 	}
 	return "", fmt.Errorf("kind %q has no place in the store", kind)
 }

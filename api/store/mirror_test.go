@@ -33,14 +33,17 @@ func TestMirrorListsAndWatches(t *testing.T) {
 	pool := &api.Pool{Meta: api.Meta{Name: "edge"}}
 	lb := &api.LoadBalancer{Meta: api.Meta{Name: "lb-1"}}
 	settings := &api.Settings{Meta: api.Meta{Name: "site"}}
-	for _, o := range []api.Object{pool, lb, settings} {
+	customer := &api.Customer{Meta: api.Meta{Name: "acme"}}
+	for _, o := range []api.Object{pool, lb, settings, customer} {
 		o.Default()
 	}
 	update(t, s, func(tx *Tx) {
-		for _, o := range []api.Object{pool, lb, settings, realServer(1), realServer(2)} {
+		for _, o := range []api.Object{pool, lb, settings, customer, realServer(1), realServer(2)} {
 			tx.Put(o)
 		}
 		tx.PutIntent(depooled(1, "disk"))
+		tx.PutRoute(blackhole("acme"))
+		tx.PutRoute(blackhole("gone"))
 		tx.Event(api.Event{By: "op", Verb: "depool"})
 	})
 	at := time.Unix(1700000000, 0).UTC()
@@ -54,14 +57,18 @@ func TestMirrorListsAndWatches(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	last := update(t, s, func(tx *Tx) { tx.Delete(realServer(2)) })
+	last := update(t, s, func(tx *Tx) {
+		tx.Delete(realServer(2))
+		tx.DeleteRoute(blackhole("gone").ID())
+	})
 
 	got := watching.await("the last change", func(st *api.State) bool { return st.Revision >= last })
 	fresh := run(t, open(t, s.cfg.Endpoints).Mirror(MirrorOptions{})).awaitCurrent()
-	if diff := cmp.Diff(got, fresh, cmpopts.EquateComparable(netip.Addr{}), cmpopts.IgnoreFields(api.State{}, "Revision"), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(got, fresh, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.IgnoreFields(api.State{}, "Revision"), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("watched and listed differ (-watched +listed):\n%s", diff)
 	}
 	if len(got.Pools) != 1 || len(got.LoadBalancers) != 1 || len(got.RealServers) != 1 || got.Settings.Name != "site" ||
+		got.Customers["acme"] == nil || len(got.Routes) != 1 || got.Routes["customer,acme,192.0.2.1-32"] == nil ||
 		got.Intents["rs-1"] == nil || got.Paths["lb-1"] == nil || got.Servers["rs-1"] == nil ||
 		got.Applied["edge"]["lb-1"].Generation != 7 || got.Plans["edge"].Generation != 7 || got.Leader != "ctl-1" || len(got.Bad) != 0 {
 		t.Errorf("state: %+v", got)
@@ -234,6 +241,8 @@ func TestMirrorKeepsLastGood(t *testing.T) {
 		{"other pool", planKeys + "edge", strings.Replace(string(good), `"edge"`, `"other"`, 1), "not about it"},
 		{"unknown key", realServerKeys + "rs-1", `{"apiVersion":"peerage/v1","kind":"RealServer","metadata":{"name":"rs-1"},"spec":{"wait":1}}`, "wait"},
 		{"future apiVersion", realServerKeys + "rs-1", `{"apiVersion":"peerage/v9","kind":"RealServer","metadata":{"name":"rs-1"},"spec":{}}`, "peerage/v9"},
+		{"route of another prefix", routeKeys + "all,192.0.2.1-32", `{"schema":1,"target":{"all":true},"prefix":"192.0.2.2/32"}`, "not about it"},
+		{"route without a target", routeKeys + "session,invalid IP,192.0.2.1-32", `{"schema":1,"prefix":"192.0.2.1/32"}`, "not about it"},
 		{"other kind", realServerKeys + "rs-1", `{"apiVersion":"peerage/v1","kind":"Pool","metadata":{"name":"rs-1"},"spec":{}}`, "holds Pool/rs-1"},
 	} {
 		revision := put(t, s, c.key, c.value)
@@ -263,7 +272,11 @@ func TestMirrorKeepsLastGood(t *testing.T) {
 	if err := leader.PutPlan(t.Context(), plan("edge", 5)); err != nil {
 		t.Fatal(err)
 	}
-	update(t, s, func(tx *Tx) { tx.Delete(realServer(1)) })
+	update(t, s, func(tx *Tx) {
+		tx.Delete(realServer(1))
+		tx.DeleteRoute("all,192.0.2.1-32")
+		tx.DeleteRoute("session,invalid IP,192.0.2.1-32")
+	})
 	st := m.await("nothing bad", func(st *api.State) bool { return len(st.Bad) == 0 })
 	if st.Plans["edge"].Generation != 5 || st.RealServers["rs-1"] != nil {
 		t.Errorf("state after mending: %+v", st)
@@ -276,7 +289,7 @@ func TestMirrorIgnoresWhatItDoesNotKnow(t *testing.T) {
 	_, s := site(t)
 	m := run(t, s.Mirror(MirrorOptions{}))
 	m.awaitCurrent()
-	put(t, s, root+"config/customers/c-1", "{}")
+	put(t, s, root+"config/tenants/c-1", "{}")
 	put(t, s, "/else/where", "{}")
 	last := update(t, s, func(tx *Tx) { tx.Put(realServer(1)) })
 	if st := m.await("the change", func(st *api.State) bool { return st.Revision >= last }); len(st.Bad) != 0 {

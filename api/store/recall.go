@@ -29,6 +29,10 @@ func valueAt(st *api.State, key string) any {
 		return some(st.LoadBalancers[name])
 	case dir == realServerKeys:
 		return some(st.RealServers[name])
+	case dir == customerKeys:
+		return some(st.Customers[name])
+	case dir == routeKeys:
+		return some(st.Routes[name])
 	case dir == intentKeys:
 		return some(st.Intents[name])
 	case dir == planKeys:

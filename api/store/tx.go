@@ -68,6 +68,22 @@ func (tx *Tx) PutIntent(i *api.ServerIntent) {
 	tx.put(key, err, &v)
 }
 
+// PutRoute writes a route that operators originate. The schema is filled in.
+func (tx *Tx) PutRoute(r *api.RouteIntent) {
+	v := *r
+	v.Schema = api.Schema
+	tx.put(routeKeys+v.ID(), v.Check(), &v)
+}
+
+// DeleteRoute removes an originated route.
+func (tx *Tx) DeleteRoute(id string) {
+	var err error
+	if id == "" || strings.Contains(id, "/") {
+		err = fmt.Errorf("key %s%s: %w", routeKeys, id, errName)
+	}
+	tx.delete(routeKeys+id, err)
+}
+
 // PutStoreIntent says which restored store is believed. The schema is filled
 // in.
 func (tx *Tx) PutStoreIntent(i *api.StoreIntent) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,12 @@ import (
 	"github.com/peerage/peerage/api"
 	"github.com/peerage/peerage/api/store/storetest"
 )
+
+// blackhole is a route to one customer.
+func blackhole(customer string) *api.RouteIntent {
+	return &api.RouteIntent{Target: api.RouteTarget{Customer: customer}, Prefix: netip.MustParsePrefix("192.0.2.1/32"),
+		NextHop: netip.MustParseAddr("192.0.2.254"), Communities: []string{"65535:666"}}
+}
 
 func withCount() []clientv3.OpOption {
 	return []clientv3.OpOption{clientv3.WithPrefix(), clientv3.WithCountOnly()}
@@ -137,6 +144,9 @@ func TestUpdate(t *testing.T) {
 		"a name with slashes": func(tx *Tx) { o := realServer(4); o.Name = "../intent/store"; tx.Put(o) },
 		"an empty name":       func(tx *Tx) { tx.Delete(&api.Pool{}) },
 		"an intent's name":    func(tx *Tx) { tx.PutIntent(&api.ServerIntent{Server: "a/b"}) },
+		"a route's target":    func(tx *Tx) { tx.PutRoute(blackhole("a/b")) },
+		"a route's next hop":  func(tx *Tx) { r := blackhole("acme"); r.NextHop = netip.Addr{}; tx.PutRoute(r) },
+		"a route's id":        func(tx *Tx) { tx.DeleteRoute("../store") },
 		"a large value":       func(tx *Tx) { tx.PutIntent(big) },
 	} {
 		_, err := s.Update(t.Context(), func(tx *Tx) error { tx.Put(realServer(5)); fn(tx); return nil })

@@ -12,6 +12,7 @@ const (
 	ProcAgent      = "agent"
 	ProcServer     = "realserver"
 	ProcBIRD       = "bird"
+	ProcSpeaker    = "speaker"
 )
 
 // Processes lists the programs of a node in the order in which they start.
@@ -46,15 +47,25 @@ func (t Topology) Processes(n Node, bin string) []Process {
 		return []Process{bird(n), {Name: ProcAgent, Env: env, BootID: true, Argv: common("peerage-agent",
 			"--bird-socket="+n.File("bird.ctl"), "--bird-include="+n.File("peerage.conf"), "--secrets-dir="+n.File("secrets"))}}
 	case RoleRealServer:
+		args, pidFile := t.speaker(n, bin)
 		return []Process{
-			{Name: ProcServer, Env: env, BootID: true, Argv: common("peerage-realserver",
-				"--bird-socket="+n.File("bird.ctl"), "--bird-config="+n.File("bird.conf"), "--bird-pid="+n.File("bird.pid"),
-				"--bird-binary=/usr/sbin/bird", "--secrets-dir="+n.File("secrets"))},
+			{Name: ProcServer, Env: env, BootID: true, Argv: common("peerage-realserver", append(args, "--secrets-dir="+n.File("secrets"))...)},
 			// The speaker is started by peerage-realserver and outlives it.
-			{Name: ProcBIRD, PIDFile: n.File("bird.pid")},
+			{Name: ProcSpeaker, PIDFile: pidFile},
 		}
 	}
 	return nil
+}
+
+// speaker is how a real server is told where its speaker is, and the speaker's
+// PID file.
+func (t Topology) speaker(n Node, bin string) (args []string, pidFile string) {
+	if t.Pool.Speaker == SpeakerBIRD {
+		return []string{"--speaker=bird", "--bird-socket=" + n.File("bird.ctl"), "--bird-config=" + n.File("bird.conf"),
+			"--bird-pid=" + n.File("bird.pid"), "--bird-binary=/usr/sbin/bird"}, n.File("bird.pid")
+	}
+	return []string{"--speaker-binary=" + bin + "/peerage-speaker", "--speaker-socket=" + n.File("speaker.sock"),
+		"--speaker-state-dir=" + n.File("speaker"), "--speaker-log=" + n.File("speaker.log")}, n.File("speaker/peerage-speaker.lock")
 }
 
 // bird runs BIRD in the foreground. Where it speaks BFD it runs with real-time

@@ -38,7 +38,15 @@ type Pool struct {
 	VIPs []netip.Addr `yaml:"vips"`
 	// Check is the type of health check, bgp or tcp.
 	Check string `yaml:"check"`
+	// Speaker is what hosts the sessions on the real servers, native or bird.
+	Speaker string `yaml:"speaker"`
 }
+
+// What may host the sessions of a pool.
+const (
+	SpeakerNative = "native"
+	SpeakerBIRD   = "bird"
+)
 
 // Timers shorten what would make a scenario long. A lab on an emulated machine
 // is slow: see docs/lab.md before shortening further.
@@ -69,7 +77,7 @@ func DefaultTopology() Topology {
 		RealServers:   4,
 		Controllers:   2,
 		Pool: Pool{
-			Name: "edge", Check: "bgp",
+			Name: "edge", Check: "bgp", Speaker: SpeakerNative,
 			VIPs: []netip.Addr{netip.MustParseAddr("203.0.113.179"), netip.MustParseAddr("2001:db8:179::179")},
 		},
 		Timers: Timers{
@@ -125,6 +133,9 @@ func (t Topology) Validate() error {
 	within("customers.v4", t.Customers.V4, 0, 200)
 	within("customers.v6", t.Customers.V6, 0, 200)
 	within("customers.md5", t.Customers.MD5, 0, t.Customers.V4+t.Customers.V6)
+	if t.Pool.Speaker != SpeakerNative && t.Pool.Speaker != SpeakerBIRD {
+		errs = append(errs, fmt.Errorf("topology: pool.speaker is %q: want %s or %s", t.Pool.Speaker, SpeakerNative, SpeakerBIRD))
+	}
 	if t.Customers.V4 > 0 && !t.vip(true).IsValid() || t.Customers.V6 > 0 && !t.vip(false).IsValid() {
 		errs = append(errs, errors.New("topology: pool.vips has no address of a family that customers have"))
 	}

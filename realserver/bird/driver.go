@@ -112,10 +112,14 @@ func (r *rendered) problems() error {
 	for _, err := range r.skipped {
 		all = append(all, err.Error())
 	}
+	if r.routes > 0 {
+		all = append(all, fmt.Sprintf("%d announced routes are not sent: BIRD as hosted here originates none; run the real server with --speaker=native", r.routes))
+	}
 	if len(all) == 0 {
 		return nil
 	}
 	slices.Sort(all)
+	all = slices.Compact(all) // of a customer with several neighbours
 	more := ""
 	if n := len(all) - maxProblems; n > 0 {
 		all, more = all[:maxProblems], fmt.Sprintf("; and %d more", n)

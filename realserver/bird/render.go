@@ -32,6 +32,8 @@ type rendered struct {
 	groups   map[string]*group // by name
 	// skipped are the groups that could not be configured, by name.
 	skipped map[string]error
+	// routes are what operators originate, which BIRD is not told.
+	routes  int
 	secrets []string
 }
 
@@ -43,9 +45,15 @@ func render(cfg realserver.SpeakerConfig, logFile string, secret func(string) (s
 	if strings.ContainsAny(logFile, "\"\n") {
 		return nil, fmt.Errorf("log file %q: BIRD's configuration cannot hold the name", logFile)
 	}
+	cfg, refused := flatten(cfg)
 	groups := groupsOf(cfg)
 	problems := readKeys(groups, secret, optmem)
-	r := &rendered{groups: map[string]*group{}, skipped: map[string]error{}}
+	for _, g := range groups {
+		if err := refused[neighborKey{g.pool, g.neighbor}]; err != nil {
+			problems[g] = err
+		}
+	}
+	r := &rendered{groups: map[string]*group{}, skipped: map[string]error{}, routes: len(cfg.Routes)}
 	var b strings.Builder
 	head(&b, cfg, logFile)
 	for _, s := range cfg.Services {

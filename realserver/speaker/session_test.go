@@ -57,7 +57,7 @@ func TestSessionShows(t *testing.T) {
 	s := b.session("127.0.1.5")
 	want := s // times and ports differ from run to run
 	want.ID, want.Pool, want.Customer, want.State = "bulk,127.0.0.10,127.0.1.5", pool, "acme", "established"
-	want.AS, want.RouterID, want.HoldTime = 65001, netip.MustParseAddr("10.9.9.9"), 90*time.Second
+	want.AS, want.RouterID, want.HoldTime = 65001, netip.MustParseAddr("10.9.9.9"), api.Duration(90*time.Second)
 	want.Capabilities = []string{"multiprotocol(ipv4-unicast)", "multiprotocol(ipv6-unicast)", "route-refresh", "enhanced-refresh", "extended-message", "four-octet-as"}
 	want.Families = []string{"ipv4-unicast", "ipv6-unicast"}
 	if d := cmp.Diff(want, s, comparable); d != "" {

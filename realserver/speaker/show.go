@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/peerage/peerage/api"
 	"github.com/peerage/peerage/api/node"
 	"github.com/peerage/peerage/realserver/bgp"
 	"github.com/peerage/peerage/realserver/speaker/control"
@@ -185,7 +186,7 @@ func (s *session) snapshot() control.Session {
 	if a == nil {
 		return out
 	}
-	out.AS, out.RouterID, out.HoldTime = a.as, a.id, a.hold
+	out.AS, out.RouterID, out.HoldTime = a.as, a.id, api.Duration(a.hold)
 	out.Capabilities = a.capabilities()
 	for _, f := range a.families.List() {
 		out.Families = append(out.Families, f.String())

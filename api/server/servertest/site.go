@@ -39,12 +39,13 @@ type Site struct {
 	now   time.Time
 	lives map[string]context.CancelFunc // by role and name
 	lead  *store.Leadership
+	speak map[string]*Speaker // by real server
 }
 
 // New starts a site. The functions change the server's configuration.
 func New(t testing.TB, options ...func(*server.Config)) *Site {
 	t.Helper()
-	s := &Site{t: t, Etcd: storetest.StartServer(t), now: start, lives: map[string]context.CancelFunc{}}
+	s := &Site{t: t, Etcd: storetest.StartServer(t), now: start, lives: map[string]context.CancelFunc{}, speak: map[string]*Speaker{}}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	s.ctx = ctx
 	var err error
@@ -111,14 +112,20 @@ func (s *Site) Await(what string, holds func(*api.State) bool) {
 func (s *Site) Join(role api.Role, names ...string) {
 	s.t.Helper()
 	for _, name := range names {
-		ctx, cancel := context.WithCancel(s.ctx)
-		s.mu.Lock()
-		s.lives[string(role)+name] = cancel
-		s.mu.Unlock()
-		live := api.Live{Schema: api.Schema, Name: name, Role: role, Version: "test", BootID: "boot-" + name, StartedAt: start}
-		s.wg.Go(func() { _ = s.Store.Register(ctx, live, 5*time.Second) }) // it ends with ctx
-		s.Await(name+" to be alive", func(st *api.State) bool { return lives(st, role)[name] != nil })
+		s.JoinAt(role, name, "")
 	}
+}
+
+// JoinAt makes a node alive that serves an API.
+func (s *Site) JoinAt(role api.Role, name, url string) {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(s.ctx)
+	s.mu.Lock()
+	s.lives[string(role)+name] = cancel
+	s.mu.Unlock()
+	live := api.Live{Schema: api.Schema, Name: name, Role: role, Version: "test", BootID: "boot-" + name, StartedAt: start, API: url}
+	s.wg.Go(func() { _ = s.Store.Register(ctx, live, 5*time.Second) }) // it ends with ctx
+	s.Await(name+" to be alive", func(st *api.State) bool { return lives(st, role)[name] != nil })
 }
 
 // Leave ends nodes in an orderly way.

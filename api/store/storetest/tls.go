@@ -22,7 +22,7 @@ import (
 type Credentials struct {
 	// CAFile signed both certificates.
 	CAFile string
-	// CertFile and KeyFile are a client's.
+	// CertFile and KeyFile are one side's.
 	CertFile, KeyFile string
 }
 
@@ -42,6 +42,16 @@ func (c Credentials) Config(t testing.TB) *tls.Config {
 		t.Fatal("no CA certificate")
 	}
 	return &tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: roots, MinVersion: tls.VersionTLS12}
+}
+
+// Issue makes the files of a server on loopback and of a client, of one CA.
+func Issue(t testing.TB) (server, client Credentials) {
+	t.Helper()
+	a := newAuthority(t)
+	server.CAFile, client.CAFile = a.file, a.file
+	server.CertFile, server.KeyFile = a.issue("server", x509.ExtKeyUsageServerAuth)
+	client.CertFile, client.KeyFile = a.issue("client", x509.ExtKeyUsageClientAuth)
+	return server, client
 }
 
 // StartTLS runs an etcd that speaks TLS and wants client certificates.

@@ -1,13 +1,10 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/url"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/peerage/peerage/api/node"
@@ -39,25 +36,24 @@ Flags:
 // options are the flags.
 type options struct {
 	node.Common
-	listen, advertise         string
+	api                       node.API
 	embedded, embeddedListen  string
-	tlsCert, tlsKey, clientCA string
+	nodeCA, nodeCert, nodeKey string
 	electionTTL               time.Duration
 }
 
 // parse reads the command line and the configuration file. help tells that
 // what was asked for is printed, and there is nothing to run.
 func parse(args []string, stdout io.Writer) (o *options, help bool, err error) {
-	o = &options{}
+	o = &options{api: node.API{Listen: "127.0.0.1:8179"}}
 	fs := node.NewFlags(program)
-	fs.StringVar(&o.listen, "listen", "127.0.0.1:8179", "`address` of the HTTP API; beyond loopback, give --tls-cert and --client-ca")
-	fs.StringVar(&o.advertise, "advertise", "", "`URL` at which others reach the API; default: that of --listen")
+	o.api.Flags(fs, "", "the HTTP API")
 	fs.StringVar(&o.embedded, "embedded-etcd", "", "`directory` of a store that runs inside this process; for sites without an etcd cluster")
 	fs.StringVar(&o.embeddedListen, "embedded-etcd-listen", "http://127.0.0.1:2379",
 		"`URL` at which the embedded store serves agents and real servers; https uses --tls-cert, --tls-key and --client-ca")
-	fs.StringVar(&o.tlsCert, "tls-cert", "", "`file` with the API's certificate")
-	fs.StringVar(&o.tlsKey, "tls-key", "", "`file` with the key of the certificate")
-	fs.StringVar(&o.clientCA, "client-ca", "", "`file` with the CA whose certificates clients must have")
+	fs.StringVar(&o.nodeCA, "node-ca", "", "`file` with the CA that signed the certificates of the real servers' APIs")
+	fs.StringVar(&o.nodeCert, "node-cert", "", "`file` with the client certificate for the real servers' APIs")
+	fs.StringVar(&o.nodeKey, "node-key", "", "`file` with the key of that certificate")
 	fs.DurationVar(&o.electionTTL, "election-ttl", controller.DefaultTTL,
 		"how long a leader that died without a word keeps the others from leading")
 	o.Flags(fs)
@@ -73,20 +69,12 @@ func (o *options) check() error {
 	case o.embedded != "" && len(o.Etcd) > 0:
 		errs = append(errs, errors.New("--etcd and --embedded-etcd exclude each other: there is one store"))
 	}
-	if (o.tlsCert == "") != (o.tlsKey == "") {
-		errs = append(errs, errors.New("--tls-cert and --tls-key belong together: give both, or neither"))
+	if o.api.Listen == "" {
+		errs = append(errs, errors.New("--listen: the address is missing; write one such as 127.0.0.1:8179, or :8179"))
 	}
-	if o.clientCA != "" && o.tlsCert == "" {
-		errs = append(errs, errors.New("--client-ca needs --tls-cert and --tls-key: without TLS no client can show a certificate"))
-	}
-	if _, _, err := net.SplitHostPort(o.listen); err != nil {
-		errs = append(errs, fmt.Errorf("--listen: %w; write an address such as 127.0.0.1:8179, or :8179", err))
-	}
-	if o.advertise != "" {
-		u, err := url.Parse(o.advertise)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			errs = append(errs, fmt.Errorf("--advertise: %q is not a URL; write it as https://HOST:8179", o.advertise))
-		}
+	errs = append(errs, o.api.Check())
+	if (o.nodeCert == "") != (o.nodeKey == "") {
+		errs = append(errs, errors.New("--node-cert and --node-key belong together: give both, or neither"))
 	}
 	if o.electionTTL < time.Second || o.electionTTL > 5*time.Minute {
 		errs = append(errs, fmt.Errorf("--election-ttl: %v is out of range; 1s to 5m make sense", o.electionTTL))
@@ -94,25 +82,17 @@ func (o *options) check() error {
 	return errors.Join(errs...)
 }
 
-// url is where others reach the API that listens on addr.
-func (o *options) url(addr net.Addr) string {
-	if o.advertise != "" {
-		return strings.TrimSuffix(o.advertise, "/")
+// nodeTLS is how real servers are asked, nil without any --node-ca, --node-cert
+// and --node-key.
+func (o *options) nodeTLS() (*tls.Config, error) {
+	if o.nodeCA == "" && o.nodeCert == "" {
+		return nil, nil
 	}
-	scheme := "http"
-	if o.tlsCert != "" {
-		scheme = "https"
-	}
-	host, port, err := net.SplitHostPort(addr.String())
+	config, err := node.ClientTLS(o.nodeCA, o.nodeCert, o.nodeKey)
 	if err != nil {
-		return scheme + "://" + addr.String()
+		return nil, fmt.Errorf("real servers: %w", err)
 	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		if host, err = os.Hostname(); err != nil {
-			host = o.Name
-		}
-	}
-	return scheme + "://" + net.JoinHostPort(host, port)
+	return config, nil
 }
 
 // dir is where state is kept: beside the embedded store's by default.

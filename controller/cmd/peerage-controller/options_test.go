@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,6 +26,8 @@ func TestParse(t *testing.T) {
 		{"two stores", "--etcd http://127.0.0.1:1 --embedded-etcd /tmp/etcd", "exclude each other"},
 		{"half a certificate", "--embedded-etcd /tmp/etcd --tls-cert a", "belong together"},
 		{"clients' CA without TLS", "--embedded-etcd /tmp/etcd --client-ca a", "--client-ca needs"},
+		{"half a certificate for real servers", "--embedded-etcd /tmp/etcd --node-key a", "--node-cert and --node-key belong together"},
+		{"no API", "--embedded-etcd /tmp/etcd --listen=", "the address is missing"},
 		{"no port", "--embedded-etcd /tmp/etcd --listen localhost", "--listen"},
 		{"no URL", "--embedded-etcd /tmp/etcd --advertise ctl-1:8179", "--advertise"},
 		{"an election in a hurry", "--embedded-etcd /tmp/etcd --election-ttl 1ms", "--election-ttl"},
@@ -63,26 +64,7 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-func TestAdvertisedURL(t *testing.T) {
-	addr := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 8179}
-	host, err := os.Hostname()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tc := range []struct {
-		o    options
-		addr *net.TCPAddr
-		want string
-	}{
-		{options{}, addr, "http://10.0.0.1:8179"},
-		{options{tlsCert: "x"}, addr, "https://10.0.0.1:8179"},
-		{options{advertise: "https://ctl.example/"}, addr, "https://ctl.example"},
-		{options{}, &net.TCPAddr{IP: net.IPv6zero, Port: 1}, "http://" + host + ":1"},
-	} {
-		if got := tc.o.url(tc.addr); got != tc.want {
-			t.Errorf("advertises %s, want %s", got, tc.want)
-		}
-	}
+func TestReachable(t *testing.T) {
 	if got := reachable("http://0.0.0.0:2379"); got != "http://localhost:2379" {
 		t.Errorf("a wildcard listener is reached at %s", got)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -67,7 +66,7 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 // wire starts the parts in the group.
 func (o *options) wire(ctx context.Context, g *node.Group, log hclog.Logger, registry *prometheus.Registry, st *store.Store) error {
 	mirror := st.Mirror(store.MirrorOptions{CacheFile: o.cacheFile()})
-	listener, config, err := o.open(ctx)
+	listener, config, err := o.api.Open(ctx)
 	if err != nil {
 		return err
 	}
@@ -76,8 +75,13 @@ func (o *options) wire(ctx context.Context, g *node.Group, log hclog.Logger, reg
 		_ = listener.Close()
 		return err
 	}
+	nodeTLS, err := o.nodeTLS()
+	if err != nil {
+		_ = listener.Close()
+		return err
+	}
 	handler, err := server.New(server.Config{
-		Name: o.Name, Store: st, Mirror: mirror, Planner: plan.Planner{}, Logger: log, Registry: registry,
+		Name: o.Name, Store: st, Mirror: mirror, Planner: plan.Planner{}, Logger: log, Registry: registry, NodeTLS: nodeTLS,
 	})
 	if err != nil {
 		_ = listener.Close()
@@ -122,19 +126,6 @@ func (o *options) cacheFile() string {
 	return ""
 }
 
-// open listens for the API, with TLS if it is asked for.
-func (o *options) open(ctx context.Context) (net.Listener, *tls.Config, error) {
-	var config *tls.Config
-	if o.tlsCert != "" {
-		var err error
-		if config, err = node.ServerTLS(o.tlsCert, o.tlsKey, o.clientCA); err != nil {
-			return nil, nil, err
-		}
-	}
-	ln, err := node.Listen(ctx, o.listen)
-	return ln, config, err
-}
-
 // live is how the controller shows itself to others.
 func (o *options) live(addr net.Addr) (api.Live, error) {
 	boot, err := node.BootID()
@@ -143,7 +134,7 @@ func (o *options) live(addr net.Addr) (api.Live, error) {
 	}
 	return api.Live{
 		Schema: api.Schema, Name: o.Name, Role: api.RoleController, Version: node.Version,
-		BootID: boot, API: o.url(addr), StartedAt: time.Now().UTC(),
+		BootID: boot, API: o.api.URL(addr, o.Name), StartedAt: time.Now().UTC(),
 	}, nil
 }
 
@@ -152,7 +143,7 @@ func (o *options) startEtcd(ctx context.Context, log hclog.Logger) (*embed.Serve
 	cfg := embed.Config{Dir: o.embedded, ListenClient: o.embeddedListen, Logger: log}
 	listen, err := url.Parse(o.embeddedListen)
 	if err == nil && listen.Scheme == "https" {
-		cfg.CertFile, cfg.KeyFile, cfg.ClientCAFile = o.tlsCert, o.tlsKey, o.clientCA
+		cfg.CertFile, cfg.KeyFile, cfg.ClientCAFile = o.api.TLSCert, o.api.TLSKey, o.api.ClientCA
 	}
 	etcd, err := embed.Start(ctx, cfg)
 	if err != nil {

@@ -19,6 +19,8 @@ import (
 	"github.com/peerage/peerage/api/store"
 	"github.com/peerage/peerage/realserver"
 	"github.com/peerage/peerage/realserver/bird"
+	"github.com/peerage/peerage/realserver/gateway"
+	"github.com/peerage/peerage/realserver/native"
 )
 
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) error {
@@ -57,26 +59,41 @@ func openHost(o *options, log hclog.Logger) (realserver.Host, error) {
 	return realserver.Host{
 		Addresses: &hostnet.Device{},
 		Sysctls:   &hostnet.Sysctls{Dir: sysctls},
-		Speaker: bird.New(bird.Options{
+		Speaker:   openSpeaker(o, log),
+	}, nil
+}
+
+// openSpeaker picks what hosts the sessions.
+func openSpeaker(o *options, log hclog.Logger) realserver.Speaker {
+	if o.speaker == hostedBIRD {
+		return bird.New(bird.Options{
 			Binary: o.birdBinary, Config: o.birdConfig, Socket: o.birdSocket, PID: o.birdPID, Unit: o.birdUnit, Log: o.birdLog,
 			Secrets: node.OpenSecrets(o.secretsDir), Logger: log.Named("bird"),
-		}),
-	}, nil
+		})
+	}
+	return native.New(native.Options{
+		Binary: o.speakerBinary, Socket: o.speakerSocket, StateDir: o.speakerStateDir, SecretsDir: o.secretsDir,
+		Unit: o.speakerUnit, Log: o.speakerLog, Logger: log.Named("speaker"),
+	})
 }
 
 func remove(ctx context.Context, host realserver.Host, out io.Writer) error {
 	if err := host.Remove(ctx); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(out, "The VIPs are off and the kernel parameters are restored. The speaker's BIRD still runs.")
+	_, err := fmt.Fprintln(out, "The VIPs are off and the kernel parameters are restored. The speaker still runs.")
 	return err
 }
 
 // check tells of everything that is missing.
 func check(o *options, out io.Writer) error {
-	_, noBIRD := exec.LookPath(o.birdBinary)
-	if noBIRD != nil {
-		noBIRD = fmt.Errorf("%w; install bird2, or name the program with --bird-binary", noBIRD)
+	what, program, fix := "the speaker's program", o.speakerBinary, "install peerage-speaker, or name the program with --speaker-binary"
+	if o.speaker == hostedBIRD {
+		what, program, fix = "BIRD's program", o.birdBinary, "install bird2, or name the program with --bird-binary"
+	}
+	_, noSpeaker := exec.LookPath(program)
+	if noSpeaker != nil {
+		noSpeaker = fmt.Errorf("%w; %s", noSpeaker, fix)
 	}
 	missing := 0
 	for _, r := range []struct {
@@ -84,7 +101,7 @@ func check(o *options, out io.Writer) error {
 		err  error
 	}{
 		{"CAP_NET_ADMIN", node.RequireCaps(node.CapNetAdmin)},
-		{"BIRD's program", noBIRD},
+		{what, noSpeaker},
 	} {
 		if r.err != nil {
 			missing++
@@ -126,9 +143,12 @@ func serve(ctx context.Context, o *options, host realserver.Host, log hclog.Logg
 	}
 	live := api.Live{
 		Schema: api.Schema, Name: o.Name, Role: api.RoleRealServer, Version: node.Version, BootID: bootID,
-		StartedAt: time.Now().UTC(), Capabilities: []string{"speaker", "bird"},
+		StartedAt: time.Now().UTC(), Capabilities: []string{"speaker", o.speaker},
 	}
 	g := node.NewGroup(ctx)
+	if live.API, err = serveAPI(ctx, g, o, log); err != nil {
+		return err
+	}
 	g.Go("store", mirror.Run)
 	g.Go("realserver", a.Run)
 	g.Go("register", func(ctx context.Context) error {
@@ -142,4 +162,22 @@ func serve(ctx context.Context, o *options, host realserver.Host, log hclog.Logg
 	}
 	log.Info("real server runs", "name", o.Name, "version", node.Version)
 	return g.Wait()
+}
+
+// serveAPI lets the controllers ask the speaker, and returns the URL at which
+// they do; empty: they cannot.
+func serveAPI(ctx context.Context, g *node.Group, o *options, log hclog.Logger) (string, error) {
+	if o.api.Listen == "" {
+		return "", nil
+	}
+	listener, config, err := o.api.Open(ctx)
+	if err != nil {
+		return "", err
+	}
+	if o.api.Exposed(listener.Addr()) {
+		log.Warn("customers' sessions and routes are open to everybody who reaches the API; give --client-ca", "address", listener.Addr().String())
+	}
+	handler := gateway.Handler(o.speakerSocket, log.Named("api"))
+	g.Go("api", func(ctx context.Context) error { return node.Serve(ctx, listener, config, handler) })
+	return o.api.URL(listener.Addr(), o.Name), nil
 }

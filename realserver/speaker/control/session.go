@@ -1,82 +1,11 @@
 package control
 
-import (
-	"net/netip"
-	"time"
+import "github.com/peerage/peerage/api"
+
+// What a speaker tells of its sessions are nouns of the API: operators read
+// the same documents.
+type (
+	Session      = api.Session
+	MessageCount = api.MessageCount
+	Route        = api.Route
 )
-
-// Session is one session as it is now, or as it ended last.
-type Session struct {
-	// ID is of the form POOL,VIP,PEER: the same on every real server and after
-	// every reconnect.
-	ID       string         `json:"id"`
-	Pool     string         `json:"pool"`
-	Customer string         `json:"customer"`
-	VIP      netip.AddrPort `json:"vip"`
-	Peer     netip.AddrPort `json:"peer"`
-	// State is one of the states of RFC 4271 section 8.2.2 in lower case:
-	// idle, connect (never), active (never), opensent, openconfirm, established.
-	State string `json:"state"`
-	// Since is when the state began.
-	Since    time.Time  `json:"since"`
-	AS       uint32     `json:"as,omitempty"`
-	RouterID netip.Addr `json:"routerID,omitzero"`
-	MD5      bool       `json:"md5"`
-	// HoldTime is the negotiated one.
-	HoldTime time.Duration `json:"holdTime"`
-	// Capabilities are those that both sides offered.
-	Capabilities []string `json:"capabilities,omitempty"`
-	Families     []string `json:"families,omitempty"`
-	// Received and Sent count since the session began.
-	Received MessageCount `json:"received"`
-	Sent     MessageCount `json:"sent"`
-	// Routes are those held of the session, by family; Dropped those beyond
-	// the limit that were not taken.
-	Routes  map[string]int64 `json:"routes,omitempty"`
-	Dropped int64            `json:"dropped,omitempty"`
-	// Treated counts UPDATEs that RFC 7606 had treated as withdrawn, or with
-	// an attribute discarded.
-	Treated int64 `json:"treated,omitempty"`
-	// Flaps count the times the session ended since the speaker started.
-	Flaps int64 `json:"flaps"`
-	// LastError is why it ended last, and LastErrorAt when.
-	LastError   string    `json:"lastError,omitempty"`
-	LastErrorAt time.Time `json:"lastErrorAt,omitzero"`
-}
-
-// MessageCount counts messages of one direction.
-type MessageCount struct {
-	Updates       int64 `json:"updates"`
-	Keepalives    int64 `json:"keepalives"`
-	Refreshes     int64 `json:"refreshes"`
-	Notifications int64 `json:"notifications"`
-	Bytes         int64 `json:"bytes"`
-}
-
-// Route is one route that a session announced.
-type Route struct {
-	Session  string       `json:"session"`
-	Customer string       `json:"customer"`
-	Pool     string       `json:"pool"`
-	Prefix   netip.Prefix `json:"prefix"`
-	NextHop  netip.Addr   `json:"nextHop"`
-	// LinkLocal is the second next hop of RFC 2545 section 3.
-	LinkLocal netip.Addr `json:"linkLocal,omitzero"`
-	Origin    string     `json:"origin"`
-	// ASPath is as customary: sequences as numbers, sets in braces,
-	// confederations in parentheses.
-	ASPath              string   `json:"asPath"`
-	MED                 *uint32  `json:"med,omitempty"`
-	LocalPref           *uint32  `json:"localPref,omitempty"`
-	AtomicAggregate     bool     `json:"atomicAggregate,omitempty"`
-	Aggregator          string   `json:"aggregator,omitempty"`
-	Communities         []string `json:"communities,omitempty"`
-	ExtendedCommunities []string `json:"extendedCommunities,omitempty"`
-	LargeCommunities    []string `json:"largeCommunities,omitempty"`
-	OriginatorID        string   `json:"originatorID,omitempty"`
-	ClusterList         []string `json:"clusterList,omitempty"`
-	// Unknown are attributes kept without being understood, "TYPE:FLAGS:HEX".
-	Unknown []string `json:"unknown,omitempty"`
-	// Best tells, in mode reflect, whether it is the group's best.
-	Best bool `json:"best,omitempty"`
-}
