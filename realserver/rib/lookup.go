@@ -48,36 +48,38 @@ func (t *table[K]) lookup(w Wanted, addr K, from, to int, dst []Found[K], of fun
 		}
 		r = of(p)
 	}
-	// All first looks into the index are begun before any is waited for.
-	var keys [129]K
-	var hashes [129]uint64
-	var words [129]uint32
-	n := 0
-	mask := uint32(len(t.index) - 1)
-	for length := to; length >= from; length-- {
-		if t.lengths[length] > 0 {
-			keys[n] = addr.clip(length)
-			hashes[n] = keys[n].hash(t.s.seed)
-			words[n] = t.index[uint32(hashes[n])&mask]
-			n++
+	for to >= from {
+		// The first looks into the index are begun before any is waited for.
+		var hashes [block]uint64
+		var words [block]uint32
+		var lengths [block]uint8
+		n := 0
+		mask := uint32(len(t.index) - 1)
+		for ; to >= from && n < block; to-- {
+			if t.lengths[to] > 0 {
+				lengths[n] = uint8(to)
+				hashes[n] = addr.clip(to).hash(t.s.seed)
+				words[n] = t.index[uint32(hashes[n])&mask]
+				n++
+			}
 		}
-	}
-	for i := range n {
-		if words[i] == 0 {
-			continue
-		}
-		slot, e := t.findHash(keys[i], hashes[i])
-		if e == nil || e.peer == 0 {
-			continue
-		}
-		before := len(dst)
-		if r == nil {
-			dst = t.all(w, e, dst)
-		} else if r.slots.has(&t.s.bits, slot) {
-			dst = append(dst, t.one(e, w.Peer))
-		}
-		if len(dst) > before {
-			return dst
+		for i := range n {
+			if words[i] == 0 {
+				continue
+			}
+			slot, e := t.findHash(addr.clip(int(lengths[i])), hashes[i])
+			if e == nil || e.peer == 0 {
+				continue
+			}
+			before := len(dst)
+			if r == nil {
+				dst = t.all(w, e, dst)
+			} else if r.slots.has(&t.s.bits, slot) {
+				dst = append(dst, t.one(e, w.Peer))
+			}
+			if len(dst) > before {
+				return dst
+			}
 		}
 	}
 	return dst
@@ -171,7 +173,8 @@ func lookup[K Key[K]](w Wanted, addr K, home int, of func(K) int, shards []*Shar
 		return true
 	}
 	for length := home - 1; length >= 0; length-- {
-		if try(shards[of(addr.clip(length))], length, length) {
+		s := shards[of(addr.clip(length))]
+		if s.short(addr).Load()>>length&1 != 0 && try(s, length, length) {
 			return true
 		}
 	}

@@ -97,11 +97,15 @@ func setPath(w []uint32, n, i int, v path) {
 	*half = *half&^(0xffff<<shift) | uint32(v.peer)<<shift
 }
 
-// filled counts the paths of a chunk.
+// filled counts the paths of a chunk: those at its end may be missing.
 func filled(w []uint32, n int) int {
-	for n0 := n; n > 0; n-- {
-		if peerAt(w, n0, n-1) != 0 {
-			return n
+	pairs := w[1+n : 1+n+n>>1]
+	for j := len(pairs) - 1; j >= 0; j-- {
+		switch pair := pairs[j]; {
+		case pair>>16 != 0:
+			return 2*j + 2
+		case pair != 0:
+			return 2*j + 1
 		}
 	}
 	return 0

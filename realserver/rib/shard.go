@@ -2,6 +2,7 @@ package rib
 
 import (
 	"sync"
+	"sync/atomic"
 )
 
 // Domain numbers a set of peers whose routes are in the same tables: 0 is that
@@ -36,12 +37,35 @@ type Shard struct {
 	domains []*domain
 	peers   []*peer
 
+	// Counts of prefixes shorter than what decides the shard, by length, over
+	// all domains, and which of them are not 0: a lookup asks many shards for
+	// them and need not take the lock of one that has none.
+	count4         [home4]int32
+	count6         [home6]int32
+	short4, short6 atomic.Uint32
+
 	routes           int64
 	applied, changed int64
 
 	scratch    []path
 	candidates []candidate
 	slots      []uint32
+}
+
+// short is which short lengths there are, of a key's family. It may be read
+// without the lock.
+func (s *Shard) short(k any) *atomic.Uint32 {
+	if _, v6 := k.(K6); v6 {
+		return &s.short6
+	}
+	return &s.short4
+}
+
+func (s *Shard) shortCount(k any) []int32 {
+	if _, v6 := k.(K6); v6 {
+		return s.count6[:]
+	}
+	return s.count4[:]
 }
 
 // domain is the tables of one domain.

@@ -98,8 +98,24 @@ func (t *table[K]) add(k K, hash uint64) (uint32, *entry[K]) {
 	*e = entry[K]{key: k}
 	t.put(hash, slot)
 	t.live++
-	t.lengths[k.length()]++
+	t.count(k.length(), 1)
 	return slot, e
+}
+
+// count counts prefixes by length.
+func (t *table[K]) count(length int, n int32) {
+	t.lengths[length] += n
+	var k K
+	c := t.s.shortCount(k)
+	if length >= len(c) {
+		return
+	}
+	c[length] += n
+	if bit := uint32(1) << length; c[length] > 0 {
+		t.s.short(k).Or(bit)
+	} else {
+		t.s.short(k).And(^bit)
+	}
 }
 
 func (t *table[K]) put(hash uint64, slot uint32) {
@@ -122,7 +138,7 @@ func (t *table[K]) resize(n int) {
 
 // drop frees an entry without routes.
 func (t *table[K]) drop(slot uint32, e *entry[K]) {
-	t.lengths[e.key.length()]--
+	t.count(e.key.length(), -1)
 	t.live--
 	t.unindex(slot, e.key.hash(t.s.seed))
 	*e = entry[K]{flags: flagFree, more: chain(t.free)}

@@ -140,7 +140,7 @@ func (s *Speaker) sort(at where, l *listenerConfig, conn *net.TCPConn, from neti
 	rec.mu.Lock()
 	rec.conns = append(rec.conns, c)
 	rec.mu.Unlock()
-	s.sessions.Go(c.run)
+	s.sessions.Go(func() { c.run(c.connected) })
 }
 
 // reject tells a router that it may not have a session. s.mu is held.

@@ -26,6 +26,9 @@ type input struct {
 	ready   func(fd uintptr) bool
 }
 
+// errRest tells that there is nothing to read, to a goroutine whose stack grew.
+var errRest = errors.New("nothing to read")
+
 // next is the next message. It is valid until the next call.
 func (s *session) next() (bgp.Message, error) {
 	for {
@@ -74,6 +77,9 @@ func (s *session) fill() error {
 			err = s.in.err
 			s.in.err = nil
 		}
+		if errors.Is(err, errRest) {
+			return err
+		}
 		if err != nil {
 			return &closedError{err}
 		}
@@ -96,7 +102,10 @@ func (s *session) readReady(fd uintptr) bool {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
 			s.park()
-			return false
+			if s.grew {
+				s.in.err = errRest
+			}
+			return s.grew
 		case err != nil:
 			s.in.err = err
 			return true

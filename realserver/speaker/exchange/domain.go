@@ -155,35 +155,33 @@ func (d *domain) idle() bool {
 	return len(d.members) == 0 && len(d.sources) == 0 && len(d.departed) == 0
 }
 
-// busy tells whether packing would only pile up bytes.
+// busy tells whether packing would only pile up bytes: too few of those who
+// follow have read what there is. States go on to replace one another then.
 func (d *domain) busy(now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	following := false
 	for _, g := range d.groups {
+		following, ready := 0, 0
 		for p := range g.members {
-			if p.out.lag != nil {
-				continue
+			if p.out.lag == nil {
+				following++
+				if g.total-p.out.sent < d.x.limits.low {
+					ready++
+				}
 			}
-			if g.total-p.out.sent < d.x.limits.low {
-				d.stalled = time.Time{}
-				return false
-			}
-			following = true
+		}
+		if following == 0 || ready*4 >= following*3 {
+			continue
+		}
+		if d.stalled.IsZero() {
+			d.stalled = now
+		}
+		if now.Sub(d.stalled) < d.x.limits.stall {
+			return true
 		}
 	}
-	switch {
-	case !following:
-		d.stalled = time.Time{}
-		return false
-	case d.stalled.IsZero():
-		d.stalled = now
-	}
-	if now.Sub(d.stalled) > d.x.limits.stall {
-		d.stalled = time.Time{}
-		return false
-	}
-	return true
+	d.stalled = time.Time{}
+	return false
 }
 
 // publish gives a group's bytes to its members: by following the segments, or
@@ -194,8 +192,9 @@ func (d *domain) publish(g *group, segments []*segment, changed *changed) (wake 
 	for _, s := range segments {
 		size += int64(len(s.data))
 	}
+	most := d.x.limits.of(len(g.members))
 	for p := range g.members {
-		if p.out.lag == nil && g.total-p.out.sent > 0 && g.total-p.out.sent+size > d.x.limits.lag {
+		if p.out.lag == nil && g.total-p.out.sent > 0 && g.total-p.out.sent+size > most {
 			p.out.until = g.tail
 			p.fallBehind(changed.bound)
 		}

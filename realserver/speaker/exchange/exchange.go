@@ -47,16 +47,24 @@ type Exchange struct {
 
 // limits are what a peer may have to read before it is treated as slow.
 type limits struct {
-	// With more than lag bytes, a peer gets a state of its own.
-	lag int64
-	// As long as everybody has more than low, nothing is packed: states go on
-	// to replace one another. But those who do not read at all must not hold
-	// up the rest for longer than stall.
+	// With more than lag bytes, a peer gets a state of its own. In big groups
+	// it is less, so that all of them together do not hold more than total,
+	// but not less than least.
+	lag, total, least int64
+	// As long as too few have less than low, nothing is packed; but those who
+	// do not read must not hold up the rest for longer than stall.
 	low   int64
 	stall time.Duration
 }
 
-func defaultLimits() limits { return limits{lag: 2 << 20, low: 128 << 10, stall: time.Second} }
+func defaultLimits() limits {
+	return limits{lag: 2 << 20, total: 64 << 20, least: 256 << 10, low: 128 << 10, stall: 50 * time.Millisecond}
+}
+
+// of is the bound for each of so many peers.
+func (l limits) of(members int) int64 {
+	return min(l.lag, max(l.total/int64(members), l.least))
+}
 
 // maxPeers is the number of peers at once, and of domains.
 const maxPeers = 1<<16 - 1

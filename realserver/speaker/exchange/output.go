@@ -80,7 +80,7 @@ func (o *output) take(room int) int {
 			continue
 		}
 		n := 0
-		for {
+		for n < len(piece) {
 			size := int(binary.BigEndian.Uint16(piece[n+16:]))
 			if n+size > room && (n > 0 || len(o.bufs) > 0) {
 				break

@@ -37,7 +37,8 @@ func (x *Exchange) Lookup(addr netip.Addr, f Filter) []Route {
 	addr = addr.Unmap()
 	var routes []Route
 	v := x.look()
-	for _, w := range v.wanted(f) {
+	var one [1]rib.Wanted
+	for _, w := range v.wanted(f, one[:0]) {
 		if addr.Is4() {
 			x.layout.Lookup4(x.tables, w, addr, func(_ *rib.Shard, found []rib.Found[rib.K4]) {
 				routes = appendRoutes(x, v, routes, found)
@@ -47,6 +48,9 @@ func (x *Exchange) Lookup(addr netip.Addr, f Filter) []Route {
 				routes = appendRoutes(x, v, routes, found)
 			})
 		}
+	}
+	if len(routes) < 2 {
+		return routes
 	}
 	slices.SortFunc(routes, func(a, b Route) int { return strings.Compare(a.Session, b.Session) })
 	return routes
@@ -90,13 +94,13 @@ func (v *view) peer(id rib.PeerID) *Peer {
 }
 
 // wanted says where to look.
-func (v *view) wanted(f Filter) []rib.Wanted {
+func (v *view) wanted(f Filter, ws []rib.Wanted) []rib.Wanted {
 	if f.Session != "" {
 		p := v.names[f.Session]
 		if p == nil || f.Customer != "" && f.Customer != p.config.Customer {
 			return nil
 		}
-		return []rib.Wanted{{Domain: p.d.number, Peer: p.id}}
+		return append(ws, rib.Wanted{Domain: p.d.number, Peer: p.id})
 	}
 	domains := v.domains
 	if f.Customer != "" {
@@ -109,7 +113,6 @@ func (v *view) wanted(f Filter) []rib.Wanted {
 			}
 		}
 	}
-	ws := make([]rib.Wanted, 0, len(domains))
 	for _, d := range domains {
 		ws = append(ws, rib.Wanted{Domain: d, Filter: func(id rib.PeerID) bool {
 			p := v.peer(id)

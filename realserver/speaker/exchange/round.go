@@ -14,8 +14,10 @@ type round[K rib.Key[K]] struct {
 	sorted  []rib.Change[K] // by run
 	runs    []run           // by source
 
-	runOf []uint32 // of each change
-	table []uint32 // run+1 by hash of what is in a run
+	spare  []run
+	starts []uint32 // in runs, by source
+	runOf  []uint32 // of each change
+	table  []uint32 // run+1 by hash of what is in a run
 }
 
 // run is changes that go into the same messages.
@@ -89,7 +91,30 @@ func (r *round[K]) sort() {
 		r.sorted[run.end] = r.changes[i]
 		run.end++
 	}
-	slices.SortStableFunc(r.runs, func(a, b run) int { return int(a.peer) - int(b.peer) })
+	r.bySource()
+}
+
+// bySource brings the runs of one source together.
+func (r *round[K]) bySource() {
+	last := rib.PeerID(0)
+	for i := range r.runs {
+		last = max(last, r.runs[i].peer)
+	}
+	r.starts = slices.Grow(r.starts[:0], int(last)+2)[:int(last)+2]
+	clear(r.starts)
+	for i := range r.runs {
+		r.starts[int(r.runs[i].peer)+1]++
+	}
+	for i := 1; i < len(r.starts); i++ {
+		r.starts[i] += r.starts[i-1]
+	}
+	r.spare = slices.Grow(r.spare[:0], len(r.runs))[:len(r.runs)]
+	for i := range r.runs {
+		at := &r.starts[r.runs[i].peer]
+		r.spare[*at] = r.runs[i]
+		*at++
+	}
+	r.runs, r.spare = r.spare, r.runs
 }
 
 // release gives back the references that the changes came with.

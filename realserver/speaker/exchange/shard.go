@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/peerage/peerage/realserver/bgp"
 	"github.com/peerage/peerage/realserver/rib"
@@ -19,6 +20,8 @@ type shard struct {
 	x   *Exchange
 	rib *rib.Shard
 	in  chan *batch
+	// handled counts prefixes, for those who wait for a burst to be over.
+	handled atomic.Int64
 
 	mu      sync.Mutex // guards the field below
 	leaving []*Peer
@@ -80,6 +83,7 @@ func (s *shard) apply(b *batch) {
 		dirty := len(b.v4) > 0 && s.rib.Apply4(p.id, b.v4)
 		dirty = len(b.v6) > 0 && s.rib.Apply6(p.id, b.v6) || dirty
 		s.rib.Unlock()
+		s.handled.Add(int64(len(b.v4) + len(b.v6)))
 		if dirty {
 			p.d.kick()
 		}
@@ -94,6 +98,7 @@ func (s *shard) some(p *Peer, step func() (more, dirty bool)) {
 		s.rib.Lock()
 		more, dirty = step()
 		s.rib.Unlock()
+		s.handled.Add(clearSize)
 		if dirty {
 			p.d.kick()
 		}

@@ -11,8 +11,14 @@ import (
 )
 
 const (
-	// window is how long changes are gathered before they are packed.
-	window = 5 * time.Millisecond
+	// window is how long changes are gathered before they are packed. While
+	// more than a burst of prefixes comes in one, they are gathered for longer,
+	// up to longWindow, and so that packing takes no more than a part of the
+	// time: a table that is being loaded is not sent three times over.
+	window     = 5 * time.Millisecond
+	burst      = 512
+	longWindow = 50 * time.Millisecond
+	packShare  = 4
 	// roundSize bounds the changes that are packed together.
 	roundSize = 32 << 10
 	// recheckEvery is how often slots are looked at again that could not be
@@ -70,6 +76,7 @@ func (w *worker) run(ctx context.Context) {
 	timer := time.NewTimer(window)
 	defer timer.Stop()
 	var stalled []*domain
+	var took time.Duration // packing, the last time
 	for {
 		if len(stalled) == 0 {
 			select {
@@ -78,12 +85,19 @@ func (w *worker) run(ctx context.Context) {
 			case <-w.wake:
 			}
 		}
-		timer.Reset(window)
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
+		for start := time.Now(); ; {
+			before := w.x.handled()
+			timer.Reset(window)
+			select {
+			case <-ctx.Done():
+				return
+			case <-timer.C:
+			}
+			if since := time.Since(start); w.x.handled()-before < burst || since > longWindow && since > packShare*took {
+				break
+			}
 		}
+		start := time.Now()
 		w.mu.Lock()
 		queued := w.queued
 		w.queued = nil
@@ -98,7 +112,16 @@ func (w *worker) run(ctx context.Context) {
 				stalled = append(stalled, d)
 			}
 		}
+		took = time.Since(start)
 	}
+}
+
+// handled counts the prefixes that the shards have gone through.
+func (x *Exchange) handled() (n int64) {
+	for _, s := range x.shards {
+		n += s.handled.Load()
+	}
+	return n
 }
 
 // process packs all changes of a domain. It fails when nobody would read them.
