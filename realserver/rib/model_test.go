@@ -360,3 +360,31 @@ func (s *subject) empty(t *rapid.T) {
 		}
 	}
 }
+
+// Prefixes that lie close together, as those of real tables do, are found with
+// few steps, whatever the seed.
+func TestHashSpreads(t *testing.T) {
+	for seed := range uint64(20) {
+		s := NewShard(NewSets(), NewLayout(1, seed))
+		s.Join(1, PeerInfo{})
+		id, err := s.sets.Intern([]byte("x"), &Rank{}, false, 1<<17)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 1 << 17 {
+			k := cut4(10<<24|uint64(i)<<7, 25-i%2)
+			s.Apply4(1, []Op[K4]{{k, id, 0}})
+		}
+		v4 := &s.domains[0].v4
+		steps, mask := 0, uint32(len(v4.index)-1)
+		for at, w := range v4.index {
+			if w != 0 {
+				home := uint32(v4.entries.at(w&maxSlots-1).key.hash(s.seed)) & mask
+				steps += int((uint32(at) - home) & mask)
+			}
+		}
+		if mean := float64(steps) / float64(v4.live); mean > 2 {
+			t.Errorf("seed %d: %.1f steps to find one of %d prefixes", seed, mean, v4.live)
+		}
+	}
+}
