@@ -49,9 +49,11 @@ demo: build ## the main job on real parts: depool, pool, an LB killed (JSON=1)
 	@LAB_OUT=out/demo LAB_TIMEOUT=900 hack/lab/vm.sh bin/peerage-demo $(if $(JSON),-json)
 
 .PHONY: bench
-bench: build ## measurements, in the lab (BENCH=change-to-kernel or no-op); BENCH=swarm on loopback
+bench: build ## measurements, in the lab (BENCH=change-to-kernel or no-op), or on this machine (BENCH=swarm; BENCH=speaker FLAGS='-work reflect')
 ifeq ($(BENCH),swarm)
 	hack/swarm/bench/run.sh $(if $(ROUNDS),-rounds $(ROUNDS))
+else ifeq ($(BENCH),speaker)
+	hack/bench/speaker/run.sh $(if $(ROUNDS),-rounds $(ROUNDS)) $(FLAGS)
 else
 	@hack/lab/install.sh lab bench
 	LAB_OUT=hack/bench/results LAB_TIMEOUT=5400 hack/lab/vm.sh bin/peerage-bench $(if $(BENCH),-bench '$(BENCH)') $(if $(ROUNDS),-rounds $(ROUNDS))
