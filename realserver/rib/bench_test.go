@@ -6,7 +6,9 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"syscall"
 	"testing"
+	"time"
 )
 
 func environment(name string, otherwise int) int {
@@ -58,8 +60,23 @@ func announceAll(b *testing.B, sets *Sets, keys []K4, id PeerID, variant int) []
 	return ops
 }
 
-func perOp(b *testing.B, n int, unit string) {
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/"+unit)
+// clock is processor time, which does not depend on what else the machine
+// does.
+type clock struct{ start, spent time.Duration }
+
+func processor() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func (c *clock) run()  { c.start = processor() }
+func (c *clock) stop() { c.spent += processor() - c.start }
+
+func (c *clock) report(b *testing.B, n int, unit string) {
+	b.ReportMetric(float64(c.spent)/float64(b.N)/float64(n), "cpu-ns/"+unit)
 }
 
 // BenchmarkIntern interns sets, new ones and known ones, and gives them back.
@@ -79,13 +96,16 @@ func BenchmarkIntern(b *testing.B) {
 			if both {
 				intern()
 			}
+			var c clock
+			c.run()
 			for b.Loop() {
 				intern()
 				for _, id := range ids {
 					sets.Release(id, 1)
 				}
 			}
-			perOp(b, n, "set")
+			c.stop()
+			c.report(b, n, "set")
 		})
 	}
 }
@@ -98,17 +118,20 @@ func BenchmarkApply(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			s, _, keys := filledShard(b, domain, prefixes, peers)
 			variant := 0
+			var c clock
 			for b.Loop() {
 				b.StopTimer()
 				variant++
 				ops := announceAll(b, s.sets, keys, 1, variant%2+1)
 				b.StartTimer()
+				c.run()
 				s.Apply4(1, ops)
+				c.stop()
 				b.StopTimer()
 				s.Collect4(domain, nil, 1<<30)
 				b.StartTimer()
 			}
-			perOp(b, prefixes, "route")
+			c.report(b, prefixes, "route")
 		})
 	}
 }
@@ -119,11 +142,14 @@ func BenchmarkFlap(b *testing.B) {
 	prefixes, peers := environment("PREFIXES", 100_000), environment("PEERS", 10)
 	s, _, keys := filledShard(b, 1, prefixes, peers)
 	var changes []Change[K4]
+	var c clock
 	for b.Loop() {
+		c.run()
 		for more := true; more; {
 			more, _ = s.Clear(1, 1024)
 		}
 		changes, _ = s.Collect4(1, changes[:0], 1<<30)
+		c.stop()
 		b.StopTimer()
 		for i := range changes {
 			s.sets.Release(changes[i].Attr, 1)
@@ -132,7 +158,7 @@ func BenchmarkFlap(b *testing.B) {
 		s.Collect4(1, nil, 1<<30)
 		b.StartTimer()
 	}
-	perOp(b, prefixes, "route")
+	c.report(b, prefixes, "route")
 }
 
 // BenchmarkLookup finds the longest match of one peer's routes.
@@ -146,12 +172,16 @@ func BenchmarkLookup(b *testing.B) {
 	for name, w := range map[string]Wanted{"peer": {Peer: PeerID(peers / 2)}, "all": {}} {
 		b.Run(name, func(b *testing.B) {
 			i, bytes := 0, 0
+			var c clock
+			c.run()
 			for b.Loop() {
 				layout.Lookup4([]*Shard{s}, w, addrs[i&(1<<16-1)], func(s *Shard, f []Found[K4]) {
 					bytes += len(f)
 				})
 				i++
 			}
+			c.stop()
+			c.report(b, 1, "lookup")
 		})
 	}
 }
@@ -161,12 +191,15 @@ func BenchmarkWalk(b *testing.B) {
 	prefixes, peers := environment("PREFIXES", 100_000), environment("PEERS", 10)
 	s, _, _ := filledShard(b, 0, prefixes, peers)
 	found := make([]Found[K4], 0, 256)
+	var c clock
+	c.run()
 	for b.Loop() {
 		for next, first := uint32(0), true; first || next != 0; first = false {
 			found, next = s.Walk4(2, next, 256, found[:0])
 		}
 	}
-	perOp(b, prefixes, "route")
+	c.stop()
+	c.report(b, prefixes, "route")
 }
 
 // BenchmarkMemory tells the bytes of a route with so many peers that have the

@@ -38,12 +38,13 @@ const (
 	home6 = 32
 )
 
-// mix is the folded multiplication of wyhash: cheap, and each bit of the
-// result depends on each bit of x. The seed keeps who chooses prefixes from
-// choosing collisions.
+// mix is the finalizer of MurmurHash3: each bit of the result depends on each
+// bit of x. The seed keeps who chooses prefixes from choosing collisions.
 func mix(x, seed uint64) uint64 {
-	hi, lo := bits.Mul64(x^0x9e3779b97f4a7c15, seed|1)
-	return hi ^ lo
+	x ^= seed
+	x = (x ^ x>>33) * 0xff51afd7ed558ccd
+	x = (x ^ x>>33) * 0xc4ceb9fe1a85ec53
+	return x ^ x>>33
 }
 
 // Key4 makes the key of an IPv4 prefix.

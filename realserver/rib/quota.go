@@ -50,5 +50,3 @@ func (q *Quota) take(n int64) bool {
 	q.refused.Add(1)
 	return false
 }
-
-func (q *Quota) give(n int64) { q.used.Add(-n) }

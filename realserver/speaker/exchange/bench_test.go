@@ -120,7 +120,6 @@ type receiver struct {
 	peer  *Peer
 	wake  chan struct{}
 	bytes atomic.Int64
-	ends  atomic.Int64
 }
 
 func (r *receiver) run(ctx context.Context) {
@@ -261,6 +260,10 @@ func BenchmarkReflect(b *testing.B) {
 		routes := float64(feeds * prefixes)
 		b.ReportMetric(float64(cpu()-began)/routes, "cpu-ns/route")
 		b.ReportMetric(routes/took.Seconds(), "routes/s")
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		b.ReportMetric(float64(m.HeapSys-m.HeapReleased-base)/routes, "peak-B/route")
+		b.ReportMetric(float64(m.NumGC), "collections")
 		b.ReportMetric(float64(heap()-base)/routes, "B/route")
 		st := x.Stats()
 		b.ReportMetric(float64(st.AttributeBytes)/routes, "set-B/route")
