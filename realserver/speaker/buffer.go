@@ -2,6 +2,7 @@ package speaker
 
 import (
 	"runtime"
+	"sync"
 
 	"github.com/peerage/peerage/realserver/bgp"
 )
@@ -44,27 +45,38 @@ func (b *buffer) grow(need int) {
 }
 
 // buffers are all buffers that there are: however many sessions have something
-// to read, the memory for it is bounded. One that finds none waits.
-type buffers chan *buffer
+// to read, the memory for it is bounded. One that finds none waits. The buffer
+// that was given back last is used first, so that no more are made than were
+// ever needed at the same time.
+type buffers struct {
+	turns chan struct{} // has an entry for each buffer that is lent
 
-func newBuffers() buffers {
-	n := max(16, 4*runtime.GOMAXPROCS(0))
-	b := make(buffers, n)
-	for range n {
-		b <- nil // made when it is needed first
-	}
-	return b
+	mu   sync.Mutex // guards the field below
+	free []*buffer
 }
 
-func (b buffers) get() *buffer {
-	buf := <-b
+func newBuffers() *buffers {
+	return &buffers{turns: make(chan struct{}, max(16, 4*runtime.GOMAXPROCS(0)))}
+}
+
+func (b *buffers) get() *buffer {
+	b.turns <- struct{}{}
+	var buf *buffer
+	b.mu.Lock()
+	if last := len(b.free) - 1; last >= 0 {
+		buf, b.free = b.free[last], b.free[:last]
+	}
+	b.mu.Unlock()
 	if buf == nil {
 		buf = &buffer{data: make([]byte, smallBuffer)}
 	}
 	return buf
 }
 
-func (b buffers) put(buf *buffer) {
+func (b *buffers) put(buf *buffer) {
 	buf.r, buf.w, buf.full, buf.owner = 0, 0, false, nil
-	b <- buf
+	b.mu.Lock()
+	b.free = append(b.free, buf)
+	b.mu.Unlock()
+	<-b.turns
 }
