@@ -149,7 +149,7 @@ func (a *applier[K]) replace(slot uint32, e *entry[K], attr AttrID, h Hint) {
 	var at spot
 	old := e.attr
 	if e.peer != a.p.id {
-		at, _ = a.s.paths.find(e.more, a.p.id)
+		at = a.s.paths.find(e.more, a.p.id)
 		old = at.get().attr
 	}
 	if old == attr {
@@ -224,7 +224,7 @@ func (a *applier[K]) remove(slot uint32, e *entry[K]) {
 		old = e.attr
 		a.removeFirst(slot, e)
 	} else {
-		at, _ := a.s.paths.find(e.more, a.p.id)
+		at := a.s.paths.find(e.more, a.p.id)
 		old = at.get().attr
 		e.more = a.s.paths.remove(e.more, at)
 		if a.t.best && a.t.meds && a.s.sets.rank(old).tier(a.s.sets.rank(e.attr)) == 0 {
@@ -252,7 +252,7 @@ func (a *applier[K]) removeFirst(slot uint32, e *entry[K]) {
 	if a.t.best && len(a.s.scratch) > 1 {
 		v = a.s.choose(a.s.scratch)
 	}
-	at, _ := a.s.paths.find(e.more, v.peer)
+	at := a.s.paths.find(e.more, v.peer)
 	e.more = a.s.paths.remove(e.more, at)
 	e.first(v, a.hint(v.attr))
 }
@@ -273,7 +273,7 @@ func (a *applier[K]) choose(slot uint32, e *entry[K]) {
 		return
 	}
 	a.t.touch(slot, e)
-	at, _ := a.s.paths.find(e.more, v.peer)
+	at := a.s.paths.find(e.more, v.peer)
 	at.set(first)
 	e.first(v, a.hint(v.attr))
 }

@@ -66,12 +66,13 @@ func (s *Shard) domain(d Domain) *domain {
 func (t *table[K]) collect(dst []Change[K], most int) ([]Change[K], bool) {
 	seen := t.forced.Load()
 	n := min(most, len(t.pending)-t.collected)
+	var old, now counted
 	for _, p := range t.pending[t.collected : t.collected+n] {
 		e := t.entries.at(p.slot)
 		e.flags &^= flagPending
 		same := e.attr == p.attr && e.peer == p.peer
-		if p.attr != 0 {
-			t.s.sets.Release(p.attr, 1)
+		if p.attr != 0 && old.add(p.attr) {
+			old.release(t.s.sets, p.attr)
 		}
 		if same && !seen {
 			// If it is listed, whoever has the list frees it.
@@ -82,13 +83,17 @@ func (t *table[K]) collect(dst []Change[K], most int) ([]Change[K], bool) {
 		}
 		c := Change[K]{Key: e.key, Slot: p.slot, Attr: e.attr, Peer: e.peer, Prev: p.peer, Seen: seen}
 		if e.attr != 0 {
-			t.s.sets.Retain(e.attr, 1)
+			if now.add(e.attr) {
+				now.retain(t.s.sets, e.attr)
+			}
 		} else if e.flags&flagListed == 0 {
 			e.flags |= flagListed
 			c.Gone = true
 		}
 		dst = append(dst, c)
 	}
+	now.retain(t.s.sets, 0)
+	old.release(t.s.sets, 0)
 	t.collected += n
 	if t.collected < len(t.pending) {
 		return dst, true
@@ -100,6 +105,38 @@ func (t *table[K]) collect(dst []Change[K], most int) ([]Change[K], bool) {
 		t.pending = nil
 	}
 	return dst, false
+}
+
+// counted sums up references to one set: neighbouring changes often share it.
+type counted struct {
+	id AttrID
+	n  int
+}
+
+// add counts one; it tells when it was of another set, and what was counted
+// has to be settled first.
+func (c *counted) add(id AttrID) (settle bool) {
+	if c.id == id {
+		c.n++
+		return false
+	}
+	return true
+}
+
+// retain settles what was counted, and begins with one of another set.
+func (c *counted) retain(sets *Sets, next AttrID) {
+	if c.n > 0 {
+		sets.Retain(c.id, c.n)
+	}
+	*c = counted{next, 1}
+}
+
+// release does for references given back what retain does for those taken.
+func (c *counted) release(sets *Sets, next AttrID) {
+	if c.n > 0 {
+		sets.Release(c.id, c.n)
+	}
+	*c = counted{next, 1}
 }
 
 // Free4 frees IPv4 prefixes that a Change told to be Gone, unless they have

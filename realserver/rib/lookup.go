@@ -90,7 +90,7 @@ func (t *table[K]) one(e *entry[K], id PeerID) Found[K] {
 	if e.peer == id {
 		return Found[K]{e.key, e.attr, id, t.best}
 	}
-	at, _ := t.s.paths.find(e.more, id)
+	at := t.s.paths.find(e.more, id)
 	return Found[K]{e.key, at.get().attr, id, false}
 }
 
@@ -134,7 +134,7 @@ func (s *Shard) Walk6(id PeerID, slot uint32, most int, dst []Found[K6]) (found 
 }
 
 func walk[K Key[K]](s *Shard, t *table[K], r *routesOf, id PeerID, slot uint32, most int, dst []Found[K]) ([]Found[K], uint32) {
-	slots := make([]uint32, 0, most)
+	slots := make([]uint32, 0, min(int64(most), r.n))
 	slots, next := r.slots.from(&s.bits, slot, slots, most)
 	for _, slot := range slots {
 		dst = append(dst, t.one(t.entries.at(slot), id))

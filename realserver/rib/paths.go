@@ -157,22 +157,22 @@ type spot struct {
 func (s spot) get() path  { return pathAt(s.w, s.n, s.i) }
 func (s spot) set(v path) { setPath(s.w, s.n, s.i, v) }
 
-// find finds a peer's path in a chain.
-func (p *paths) find(c chain, peer PeerID) (spot, bool) {
+// find finds a peer's path in a chain, where it is.
+func (p *paths) find(c chain, peer PeerID) spot {
 	for c != 0 {
 		n := capacity[c.class()]
 		w := p.words(c)
 		for j, pair := range w[1+n : 1+n+n>>1] {
 			if PeerID(pair) == peer {
-				return spot{w, n, 2 * j}, true
+				return spot{w, n, 2 * j}
 			}
 			if PeerID(pair>>16) == peer {
-				return spot{w, n, 2*j + 1}, true
+				return spot{w, n, 2*j + 1}
 			}
 		}
 		c = chain(w[0])
 	}
-	return spot{}, false
+	return spot{}
 }
 
 // remove removes the path at a spot, into which the last of the first chunk

@@ -98,14 +98,6 @@ func (a *candidate) last(b *candidate) int {
 	return order(uint16(a.path.peer), uint16(b.path.peer))
 }
 
-// compare is a total order as long as no route has a MED.
-func (a *candidate) compare(b *candidate) int {
-	if c := a.rank.tier(b.rank); c != 0 {
-		return c
-	}
-	return a.last(b)
-}
-
 // choose picks the best of the candidates, whatever their order: MEDs compare
 // among routes of one neighbouring AS, so they eliminate before anything else
 // of the tier is compared.

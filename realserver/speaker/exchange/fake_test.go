@@ -122,16 +122,16 @@ func (r *router) send(messages ...[]byte) {
 }
 
 // receive takes what there is, at most so many times.
-func (r *router) receive(max, times int) {
+func (r *router) receive(most, times int) {
 	for range times {
-		messages, more := r.peer.Next(max)
+		messages, more := r.peer.Next(most)
 		total := 0
 		for _, b := range messages {
 			total += len(b)
 			r.replay(b)
 		}
-		if total > max && len(messages) > 1 {
-			r.fail("Next(%d) returned %d bytes in %d pieces", max, total, len(messages))
+		if total > most && len(messages) > 1 {
+			r.fail("Next(%d) returned %d bytes in %d pieces", most, total, len(messages))
 		}
 		if !more {
 			return

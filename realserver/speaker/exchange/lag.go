@@ -135,8 +135,6 @@ type drainer struct {
 	v6     round[rib.K6]
 	slots  [][]uint32 // by shard
 	had    [][]bool
-	group  group
-	kept   []bool
 }
 
 func (x *Exchange) drainer() *drainer {

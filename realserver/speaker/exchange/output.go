@@ -43,11 +43,11 @@ const (
 	passRefresh                 // is between Begin-of-RR and End-of-RR, if negotiated
 )
 
-// Next returns whole messages of max bytes together, or one message if that
+// Next returns whole messages of up to most bytes together, or one message if that
 // alone is longer. They are shared and must not be changed; they are valid
 // until the next call. more tells that there is more at once: call again.
 // Otherwise Wake will tell.
-func (p *Peer) Next(max int) (messages [][]byte, more bool) {
+func (p *Peer) Next(most int) (messages [][]byte, more bool) {
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()
 	o := &p.out
@@ -57,7 +57,7 @@ func (p *Peer) Next(max int) (messages [][]byte, more bool) {
 	if len(o.pieces) == 0 {
 		p.x.takeBack(o)
 	}
-	for room := max; room > 0 && !o.closed; {
+	for room := most; room > 0 && !o.closed; {
 		if len(o.pieces) == 0 && !p.refill() {
 			break
 		}

@@ -32,13 +32,12 @@ const segmentSize = 64 << 10
 
 // packer makes messages. Its memory is used again.
 type packer struct {
-	sets     *rib.Sets
-	buf      []byte
-	out      []*segment
-	spans    []span
-	total    int64 // prefixes announced in buf
-	set, two []byte
-	nlri     []byte
+	sets                  *rib.Sets
+	buf                   []byte
+	out                   []*segment
+	spans                 []span
+	total                 int64 // prefixes announced in buf
+	whole, set, two, nlri []byte
 
 	packed, messages, bytes int64
 }
@@ -63,7 +62,8 @@ func (k *groupKey) form(f bgp.Family) form {
 // does not fit into a message of the peers is withdrawn from them (RFC 8654
 // section 4).
 func reflect[K rib.Key[K]](k *packer, f form, attr rib.AttrID, from netip.Addr, changes []rib.Change[K]) {
-	hop, canonical := bgp.SplitKey(k.sets.Bytes(attr))
+	hop, canonical := splitKey(k.whole[:0], k.sets.Bytes(attr))
+	k.whole = canonical
 	if len(hop) == 32 {
 		hop = hop[:16] // the link-local one has no meaning on another link
 	}

@@ -101,7 +101,7 @@ func (p *Peer) part(ctx context.Context, r *bgp.Routes, part *bgp.Part) error {
 	if n == 0 {
 		return nil
 	}
-	p.set = bgp.AppendKey(p.set[:0], part, r.Attributes)
+	p.set = appendKey(p.set[:0], part, r.Attributes)
 	rank := rib.Rank(r.Rank)
 	attr, err := p.x.sets.Intern(p.set, &rank, p.d.number != 0, n)
 	if err != nil {

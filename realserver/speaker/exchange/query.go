@@ -129,10 +129,11 @@ func appendRoutes[K rib.Key[K]](x *Exchange, v *view, dst []Route, found []rib.F
 		if p == nil {
 			continue
 		}
-		hop, canonical := bgp.SplitKey(x.sets.Bytes(r.Attr))
+		set := x.sets.Bytes(r.Attr)
+		hop, canonical := splitKey(make([]byte, 0, 2*len(set)), set)
 		route := Route{
 			Session: p.config.Name, Customer: p.config.Customer, Pool: p.config.Pool,
-			Prefix: r.Key.Prefix(), Attributes: slices.Clone(canonical), Best: r.Best,
+			Prefix: r.Key.Prefix(), Attributes: canonical, Best: r.Best,
 		}
 		route.NextHop, route.LinkLocal = bgp.NextHops(hop)
 		dst = append(dst, route)

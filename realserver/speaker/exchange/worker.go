@@ -21,6 +21,8 @@ const (
 	packShare  = 4
 	// roundSize bounds the changes that are packed together.
 	roundSize = 32 << 10
+	// roundsAtOnce bounds them for one domain, before others have their turn.
+	roundsAtOnce = 8
 	// recheckEvery is how often slots are looked at again that could not be
 	// freed, when nothing tells that they can be.
 	recheckEvery = time.Second
@@ -124,26 +126,29 @@ func (x *Exchange) handled() (n int64) {
 	return n
 }
 
-// process packs all changes of a domain. It fails when nobody would read them.
+// process packs the changes of a domain. It fails when there are more: because
+// nobody would read them now, or because others must have their turn.
 func (w *worker) process(ctx context.Context, d *domain) bool {
 	if d.retired {
 		return true
 	}
 	departed := d.takeDeparted()
-	for more := true; more; {
+	for range roundsAtOnce {
 		if ctx.Err() != nil {
 			return true
 		}
 		if d.busy(time.Now()) {
-			d.mu.Lock()
-			d.departed = append(d.departed, departed...)
-			d.mu.Unlock()
-			return false
+			break
 		}
-		more = w.round(d)
+		if !w.round(d) {
+			d.forget(departed)
+			return true
+		}
 	}
-	d.forget(departed)
-	return true
+	d.mu.Lock()
+	d.departed = append(d.departed, departed...)
+	d.mu.Unlock()
+	return false
 }
 
 // changed is what a round has changed, for those who lag behind.
