@@ -49,9 +49,13 @@ demo: build ## the main job on real parts: depool, pool, an LB killed (JSON=1)
 	@LAB_OUT=out/demo LAB_TIMEOUT=900 hack/lab/vm.sh bin/peerage-demo $(if $(JSON),-json)
 
 .PHONY: bench
-bench: build ## measurements, in the lab (BENCH=change-to-kernel or no-op)
+bench: build ## measurements, in the lab (BENCH=change-to-kernel or no-op), or on this machine (BENCH=speaker FLAGS='-work reflect')
+ifeq ($(BENCH),speaker)
+	hack/bench/speaker/run.sh $(if $(ROUNDS),-rounds $(ROUNDS)) $(FLAGS)
+else
 	@hack/lab/install.sh lab bench
 	LAB_OUT=hack/bench/results LAB_TIMEOUT=5400 hack/lab/vm.sh bin/peerage-bench $(if $(BENCH),-bench '$(BENCH)') $(if $(ROUNDS),-rounds $(ROUNDS))
+endif
 
 .PHONY: clean
 clean: ## remove what was built and the lab's cache

@@ -3,7 +3,6 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -15,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/peerage/peerage/hack/bench/result"
 )
 
 // bencher runs benchmarks.
@@ -74,7 +73,7 @@ func numbers(list string) ([]int, error) {
 }
 
 func (b *bencher) one(ctx context.Context, name string, out io.Writer) error {
-	r := &Report{Bench: name, At: time.Now().UTC().Truncate(time.Second), Kernel: kernel(), Mode: os.Getenv("PEERAGE_LAB_MODE"), CPUs: runtime.NumCPU()}
+	r := &Report{Bench: name, At: time.Now().UTC().Truncate(time.Second), Kernel: result.Kernel(), Mode: os.Getenv("PEERAGE_LAB_MODE"), CPUs: runtime.NumCPU()}
 	switch name {
 	case "change-to-kernel":
 		for _, lbs := range b.lbs {
@@ -102,28 +101,9 @@ func (b *bencher) one(ctx context.Context, name string, out io.Writer) error {
 
 // write keeps the report as JSON and Markdown, and prints the latter.
 func (r *Report) write(dir string, out io.Writer) error {
-	text, err := r.JSON()
-	if err != nil {
+	if err := result.Save(dir, r.Bench, r); err != nil {
 		return err
 	}
-	var md bytes.Buffer
-	if err := r.Markdown(&md); err != nil {
-		return err
-	}
-	for ext, content := range map[string][]byte{".json": text, ".md": md.Bytes()} {
-		if err := os.WriteFile(filepath.Join(dir, r.Bench+ext), content, 0o644); err != nil {
-			return err
-		}
-	}
-	_, err = fmt.Fprintf(out, "\n%s\n", md.Bytes())
-	return err
-}
-
-// kernel is the release of the running kernel.
-func kernel() string {
-	var u unix.Utsname
-	if unix.Uname(&u) != nil {
-		return "unknown"
-	}
-	return unix.ByteSliceToString(u.Release[:])
+	fmt.Fprintln(out)
+	return r.Markdown(out)
 }

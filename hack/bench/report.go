@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -74,12 +73,6 @@ func newChange(servers, lbs int, ours, theirs []time.Duration) Change {
 }
 
 func round(v float64) float64 { return math.Round(v*10) / 10 }
-
-// JSON is the report, indented: it is kept in the repository and read in diffs.
-func (r *Report) JSON() ([]byte, error) {
-	text, err := json.MarshalIndent(r, "", "  ")
-	return append(text, '\n'), err
-}
 
 // Markdown is the report for people.
 func (r *Report) Markdown(out io.Writer) error {

@@ -13,7 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/peerage/peerage/hack/bench/process"
+	"github.com/peerage/peerage/hack/bench/result"
 )
 
 // bencher runs the comparison.
@@ -50,11 +51,11 @@ func Main(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err := report.Markdown(out); err != nil || *results == "" {
 		return err
 	}
-	return report.save(*results)
+	return result.Save(*results, "swarm", report)
 }
 
 func (b *bencher) all(ctx context.Context, sizes, names []string) (*Report, error) {
-	r := &Report{Bench: "swarm", At: time.Now().UTC().Truncate(time.Second), Kernel: kernel(), CPUs: runtime.NumCPU(), HoldSeconds: b.hold.Seconds()}
+	r := &Report{Bench: "swarm", At: time.Now().UTC().Truncate(time.Second), Kernel: result.Kernel(), CPUs: runtime.NumCPU(), HoldSeconds: b.hold.Seconds()}
 	for _, size := range sizes {
 		n, err := strconv.Atoi(size)
 		if err != nil || n < 1 || n > maxSessions {
@@ -91,17 +92,17 @@ func (b *bencher) one(ctx context.Context, name string, n int) (run Run, err err
 	if err != nil {
 		return run, err
 	}
-	defer func() { err = errors.Join(err, speaker.stop()) }()
+	defer func() { err = errors.Join(err, speaker.Stop()) }()
 	cmd, err := c.command(b, dir, n)
 	if err != nil {
 		return run, err
 	}
 	began := time.Now()
-	p, err := startProcess(dir, name, cmd)
+	p, err := process.Start(dir, name, cmd)
 	if err != nil {
 		return run, err
 	}
-	defer func() { err = errors.Join(err, p.stop()) }()
+	defer func() { err = errors.Join(err, p.Stop()) }()
 	run = Run{Contender: name, Sessions: n}
 	if err := b.bringUp(ctx, speaker, p, &run, began); err != nil {
 		return run, err
@@ -110,7 +111,7 @@ func (b *bencher) one(ctx context.Context, name string, n int) (run Run, err err
 }
 
 // bringUp waits until all sessions are up, or the limit is over.
-func (b *bencher) bringUp(ctx context.Context, speaker *bird, p *process, run *Run, began time.Time) error {
+func (b *bencher) bringUp(ctx context.Context, speaker *bird, p *process.Process, run *Run, began time.Time) error {
 	for time.Since(began) < b.limit && run.Up < run.Sessions {
 		if err := sleep(ctx, 250*time.Millisecond); err != nil {
 			return err
@@ -122,18 +123,18 @@ func (b *bencher) bringUp(ctx context.Context, speaker *bird, p *process, run *R
 		if up > run.Up {
 			run.Up, run.UpSeconds = up, time.Since(began).Seconds()
 		}
-		if err := p.alive(); err != nil {
+		if err := p.Alive(); err != nil {
 			return err
 		}
 	}
-	use, err := p.usage()
-	run.UpCPUSeconds = use.cpu.Seconds()
+	use, err := p.Usage()
+	run.UpCPUSeconds = use.CPU().Seconds()
 	return err
 }
 
 // idle measures the sessions that stand.
-func (b *bencher) idle(ctx context.Context, speaker *bird, p *process, run *Run) error {
-	before, err := p.usage()
+func (b *bencher) idle(ctx context.Context, speaker *bird, p *process.Process, run *Run) error {
+	before, err := p.Usage()
 	if err != nil {
 		return err
 	}
@@ -141,18 +142,18 @@ func (b *bencher) idle(ctx context.Context, speaker *bird, p *process, run *Run)
 	if err := sleep(ctx, b.hold); err != nil {
 		return err
 	}
-	after, err := p.usage()
+	after, err := p.Usage()
 	if err != nil {
 		return err
 	}
 	if run.Held, err = speaker.established(); err != nil {
 		return err
 	}
-	run.MemoryKiB, run.PeakKiB = after.anonKiB, after.peakKiB
+	run.MemoryKiB, run.PeakKiB = after.AnonKiB, after.PeakKiB
 	if run.Held > 0 {
 		thousands := float64(run.Held) / 1000
 		run.KiBPerSession = float64(run.MemoryKiB) / float64(run.Held)
-		run.IdleCPUPercentPer1000 = 100 * (after.cpu - before.cpu).Seconds() / time.Since(began).Seconds() / thousands
+		run.IdleCPUPercentPer1000 = 100 * (after.CPU() - before.CPU()).Seconds() / time.Since(began).Seconds() / thousands
 	}
 	return nil
 }
@@ -166,12 +167,4 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-t.C:
 		return nil
 	}
-}
-
-func kernel() string {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return "unknown"
-	}
-	return unix.ByteSliceToString(u.Release[:])
 }

@@ -1,13 +1,11 @@
 package bench
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"time"
+
+	"github.com/peerage/peerage/hack/bench/result"
 )
 
 // Report is what was measured.
@@ -62,14 +60,6 @@ func (r *Report) base(n int) *Run {
 	return nil
 }
 
-// ratio says how much more theirs is, or nothing when that means nothing.
-func ratio(theirs, ours float64) string {
-	if theirs <= 0 || ours <= 0 {
-		return "–"
-	}
-	return fmt.Sprintf("%.1f×", theirs/ours)
-}
-
 // Markdown is the report for people.
 func (r *Report) Markdown(w io.Writer) error {
 	b := fmt.Appendf(nil, "# swarm\n\n%s, kernel %s, %d CPUs. One passive BIRD 2 on loopback, fresh for each run; hold time 90 s, held %.0f s.\n"+
@@ -83,9 +73,9 @@ func (r *Report) Markdown(w io.Writer) error {
 			ours = &Run{}
 		}
 		b = fmt.Appendf(b, "| %d | %s | %d, %d | %.1f | %.0f | %.1f (%s) | %.1f (%s) | %.2f (%s) |\n", run.Sessions, run.Contender, run.Up, run.Held,
-			run.UpSeconds, run.rate(), run.UpCPUSeconds, ratio(run.UpCPUSeconds, ours.UpCPUSeconds),
-			run.KiBPerSession, ratio(run.KiBPerSession, ours.KiBPerSession),
-			run.IdleCPUPercentPer1000, ratio(run.IdleCPUPercentPer1000, ours.IdleCPUPercentPer1000))
+			run.UpSeconds, run.rate(), run.UpCPUSeconds, result.Ratio(run.UpCPUSeconds, ours.UpCPUSeconds),
+			run.KiBPerSession, result.Ratio(run.KiBPerSession, ours.KiBPerSession),
+			run.IdleCPUPercentPer1000, result.Ratio(run.IdleCPUPercentPer1000, ours.IdleCPUPercentPer1000))
 	}
 	if c := r.Ceiling; c != nil {
 		b = fmt.Appendf(b, "\nAgainst a sink in Go that only answers, both ends on this machine: %d sessions come up at %.0f a second, and %d feeds of %d routes\n"+
@@ -94,20 +84,4 @@ func (r *Report) Markdown(w io.Writer) error {
 	}
 	_, err := w.Write(b)
 	return err
-}
-
-// save writes swarm.json and swarm.md.
-func (r *Report) save(dir string) error {
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(dir, "swarm.json"), append(text, '\n'), 0o644); err != nil {
-		return err
-	}
-	f, err := os.Create(filepath.Join(dir, "swarm.md"))
-	if err != nil {
-		return err
-	}
-	return errors.Join(r.Markdown(f), f.Close())
 }
