@@ -33,7 +33,8 @@ func (q *Quota) Used() int64 { return q.used.Load() }
 // Refused is what was not taken so far.
 func (q *Quota) Refused() int64 { return q.refused.Load() }
 
-// Exceeded tells whether something was refused, or is held, beyond the limit.
+// Exceeded tells whether more than the limit is held now, or something was
+// refused ever: then routes are missing that do not come again by themselves.
 func (q *Quota) Exceeded() bool {
 	limit := q.limit.Load()
 	return limit > 0 && (q.used.Load() > limit || q.refused.Load() > 0)

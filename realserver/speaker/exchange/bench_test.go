@@ -213,6 +213,61 @@ func settled(x *Exchange, receivers []*receiver) {
 	}
 }
 
+// audience joins receivers that read as sessions do, until the end.
+func audience(b testing.TB, x *Exchange, n int) (receivers []*receiver) {
+	ctx, stop := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	for i := range n {
+		r := &receiver{wake: make(chan struct{}, 1)}
+		r.peer = joinPeer(b, x, i, PeerConfig{Group: "g", Client: true, Wake: func() { signal(r.wake) }})
+		receivers = append(receivers, r)
+		done.Go(func() { r.run(ctx) })
+	}
+	b.Cleanup(func() {
+		stop()
+		done.Wait()
+	})
+	return receivers
+}
+
+// BenchmarkFlap is the best feed that goes, and comes back.
+func BenchmarkFlap(b *testing.B) {
+	feeds, prefixes, receivers := environment("FEEDS", 3), environment("PREFIXES", 100_000), environment("RECEIVERS", 20)
+	d := newTableData(prefixes, feeds)
+	for i := range d.rot {
+		d.rot[i] = 0 // the first feed is the best for all prefixes
+	}
+	x := startExchange(b)
+	rs := audience(b, x, feeds+receivers)
+	decoder := func() *bgp.Decoder {
+		return &bgp.Decoder{Peer: bgp.Peer{FourOctetAS: true, Internal: true, LocalAS: localAS, AS: localAS, LocalID: localID, Families: bothFamilies}}
+	}
+	for f := 1; f < feeds; f++ {
+		feed(b, rs[f].peer, d.encode(f, true), decoder())
+	}
+	best := d.encode(0, true)
+	var down, up, downCPU, upCPU time.Duration
+	for b.Loop() {
+		p := joinPeer(b, x, 9000, PeerConfig{Group: "g", Client: true})
+		settled(x, rs)
+		start, began := time.Now(), cpu()
+		feed(b, p, best, decoder())
+		settled(x, rs)
+		up, upCPU = up+time.Since(start), upCPU+cpu()-began
+		start, began = time.Now(), cpu()
+		if err := p.Leave(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+		settled(x, rs)
+		down, downCPU = down+time.Since(start), downCPU+cpu()-began
+	}
+	per := float64(b.N) * float64(prefixes)
+	b.ReportMetric(float64(down)/per, "down-ns/prefix")
+	b.ReportMetric(float64(downCPU)/per, "down-cpu-ns/prefix")
+	b.ReportMetric(float64(up)/per, "up-ns/prefix")
+	b.ReportMetric(float64(upCPU)/per, "up-cpu-ns/prefix")
+}
+
 // BenchmarkReflect is the whole way but for sockets and framing: some feeds
 // with the same prefixes, to some receivers of one update group.
 func BenchmarkReflect(b *testing.B) {

@@ -427,3 +427,29 @@ func TestWithdrawnWhileDraining(t *testing.T) {
 		}
 	})
 }
+
+// However a peer cuts up what it is sent while it catches up, no more buffers
+// are kept for it than the one that it is at.
+func TestBuffersWhileCatchingUp(t *testing.T) {
+	bubble(t, defaultLimits(), func(t *testing.T, x *Exchange) {
+		source := newRouter(t, 1, client("g", "b"))
+		source.join(x)
+		prefixes := many(100_000)
+		source.announceAll(prefixes, 1)
+		quiet()
+		late := newRouter(t, 2, client("g", "a"))
+		late.join(x)
+		most := 0
+		for range 1000 {
+			late.receive(10_000, 1)
+			most = max(most, len(late.peer.out.lent))
+		}
+		if most > 3 {
+			t.Errorf("%d buffers were kept for one peer", most)
+		}
+		late.receive(1<<20, 1000)
+		if len(late.table) != len(prefixes) || late.problem != "" {
+			t.Errorf("%s it has %d prefixes, not %d", late.problem, len(late.table), len(prefixes))
+		}
+	})
+}

@@ -25,6 +25,7 @@ type output struct {
 	pieces  [][]byte // yet to be returned
 	bufs    [][]byte // returned last
 	lent    [][]byte // buffers under pieces and bufs
+	under   int      // so many of lent are not under pieces
 	waiting bool     // Wake is due when there is something
 	closed  bool
 }
@@ -55,8 +56,9 @@ func (p *Peer) Next(most int) (messages [][]byte, more bool) {
 	clear(o.bufs)
 	o.bufs = o.bufs[:0]
 	if len(o.pieces) == 0 {
-		p.x.takeBack(o)
+		o.under = len(o.lent)
 	}
+	p.x.takeBack(o)
 	for room := most; room > 0 && !o.closed; {
 		if len(o.pieces) == 0 && !p.refill() {
 			break
@@ -111,7 +113,7 @@ func (p *Peer) pending() bool {
 // holds d.mu, which is given up meanwhile.
 func (p *Peer) refill() bool {
 	o := &p.out
-	o.pieces = o.pieces[:0]
+	o.pieces, o.under = o.pieces[:0], len(o.lent)
 	for !o.closed {
 		switch {
 		case o.at != nil && o.at.next != nil && (o.lag == nil || o.at != o.until):
@@ -252,15 +254,18 @@ func (p *Peer) lend(b []byte) {
 	p.out.lent = append(p.out.lent, b)
 }
 
-// takeBack gives the buffers of messages back that were sent.
+// takeBack gives the buffers back that only messages are in that were sent.
+// Some of the last ones may be under pieces, and most of the time they are: to
+// wait for the end of the pieces would be to keep all of them.
 func (x *Exchange) takeBack(o *output) {
-	for i, b := range o.lent {
-		if cap(b) <= 2*segmentSize {
+	for _, b := range o.lent[:o.under] {
+		if cap(b) <= 4*segmentSize {
 			x.buffers.Put(&buffer{b[:0]})
 		}
-		o.lent[i] = nil
 	}
-	o.lent = o.lent[:0]
+	n := copy(o.lent, o.lent[o.under:])
+	clear(o.lent[n:])
+	o.lent, o.under = o.lent[:n], 0
 }
 
 type buffer struct{ b []byte }
