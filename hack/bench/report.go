@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -18,8 +17,10 @@ type Report struct {
 	Kernel string    `json:"kernel"`
 	// Mode says whether the kernel was the machine's own (host) or an emulated
 	// guest's (vm).
-	Mode   string   `json:"mode"`
-	CPUs   int      `json:"cpus"`
+	Mode string `json:"mode"`
+	CPUs int    `json:"cpus"`
+	// Note is what a reader must know of the run.
+	Note   string   `json:"note,omitempty"`
 	Change []Change `json:"change,omitempty"`
 	Noop   *Noop    `json:"noop,omitempty"`
 }
@@ -75,15 +76,12 @@ func newChange(servers, lbs int, ours, theirs []time.Duration) Change {
 
 func round(v float64) float64 { return math.Round(v*10) / 10 }
 
-// JSON is the report, indented: it is kept in the repository and read in diffs.
-func (r *Report) JSON() ([]byte, error) {
-	text, err := json.MarshalIndent(r, "", "  ")
-	return append(text, '\n'), err
-}
-
 // Markdown is the report for people.
 func (r *Report) Markdown(out io.Writer) error {
 	fmt.Fprintf(out, "# %s\n\n%s, kernel %s, %s, %d CPUs.\n", r.Bench, r.At.UTC().Format(time.DateOnly), r.Kernel, where(r.Mode), r.CPUs)
+	if r.Note != "" {
+		fmt.Fprintf(out, "\n%s\n", r.Note)
+	}
 	if len(r.Change) > 0 {
 		fmt.Fprint(out, "\nFrom the API's acceptance of a depool until the last LB's kernel shows it; keepalived: from the\nedit of its file, which a SIGHUP follows. Both check the servers' health at the same interval.\n\n"+
 			"| real servers | LBs | Peerage p50 / p99 ms | keepalived p50 / p99 ms | ratio p50 / p99 | n |\n|---|---|---|---|---|---|\n")

@@ -1,5 +1,5 @@
 #!/bin/bash
-# install.sh [lab] [bench] [unit] [swarm] - installs the Debian packages that the lab, the
+# install.sh [lab] [bench] [unit] [swarm] [speaker] - installs the Debian packages that the lab, the
 # benchmarks and the race detector need. Does nothing, quickly, when they are there. Needs root only
 # when something is missing. Never leaves a daemon running on this machine.
 set -euo pipefail
@@ -8,6 +8,7 @@ lab=(qemu-system-x86 bird2 ipvsadm iproute2 iptables busybox-static cpio kmod xz
 bench=(keepalived strace)
 unit=(gcc libc6-dev bird2)
 swarm=(bird2 exabgp)
+speaker=(bird2 frr openbgpd)
 
 packages=()
 for group in "${@:-lab}"; do
@@ -16,7 +17,8 @@ for group in "${@:-lab}"; do
     bench) packages+=("${bench[@]}") ;;
     unit) packages+=("${unit[@]}") ;;
     swarm) packages+=("${swarm[@]}") ;;
-    *) echo "install.sh: group '$group' is not known; the groups are lab, bench, unit, swarm" >&2; exit 2 ;;
+    speaker) packages+=("${speaker[@]}") ;;
+    *) echo "install.sh: group '$group' is not known; the groups are lab, bench, unit, swarm, speaker" >&2; exit 2 ;;
   esac
 done
 
@@ -56,7 +58,7 @@ fi
 rm -f "$log"
 
 if command -v systemctl >/dev/null; then
-  for unit in bird keepalived ipvsadm exabgp; do
+  for unit in bird keepalived ipvsadm exabgp frr openbgpd; do
     case " ${missing[*]} " in *" $unit "* | *" ${unit}2 "*) systemctl -q disable "$unit.service" 2>/dev/null || true ;; esac
   done
 fi

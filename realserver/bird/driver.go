@@ -14,6 +14,7 @@ import (
 	"github.com/peerage/peerage/api/node"
 	"github.com/peerage/peerage/api/node/birdc"
 	"github.com/peerage/peerage/realserver"
+	"github.com/peerage/peerage/realserver/tcpmd5"
 )
 
 // Options say where BIRD is.
@@ -56,7 +57,7 @@ func New(o Options) *Driver {
 	if o.Secrets == nil {
 		o.Secrets = node.OpenSecrets("")
 	}
-	return &Driver{opts: o, client: &birdc.Client{Socket: o.Socket}, log: o.Logger, optmem: optmemMax(optmemFile)}
+	return &Driver{opts: o, client: &birdc.Client{Socket: o.Socket}, log: o.Logger, optmem: tcpmd5.OptionMemory()}
 }
 
 var _ realserver.Speaker = (*Driver)(nil)

@@ -57,7 +57,7 @@ func TestBird(t *testing.T) {
 	if d := cmp.Diff(control.Route{
 		Session: s.ID, Customer: "acme", Pool: pool, Prefix: got.Prefix, NextHop: got.NextHop, Origin: "igp", ASPath: "65001",
 		Communities: []string{"65001:7"}, LargeCommunities: []string{"65001:1:2"},
-	}, got, comparable); d != "" {
+	}, got, addresses); d != "" {
 		t.Error(d)
 	}
 

@@ -22,9 +22,13 @@ type input struct {
 	partial []byte
 	limit   int
 	err     error // of the last read
-	fresh   bool  // nothing was taken since the last read
+	backlog backlog
+	fresh   bool // nothing was taken since the last read
 	ready   func(fd uintptr) bool
 }
+
+// errRest tells that there is nothing to read, to a goroutine whose stack grew.
+var errRest = errors.New("nothing to read")
 
 // next is the next message. It is valid until the next call.
 func (s *session) next() (bgp.Message, error) {
@@ -39,12 +43,18 @@ func (s *session) next() (bgp.Message, error) {
 			}
 			if n > 0 {
 				b.r += n
-				s.received.count(m.Type, n)
+				if m.Type == bgp.TypeUpdate {
+					s.in.backlog.updates++
+					s.in.backlog.bytes += int64(n)
+				} else {
+					s.received.count(m.Type, n)
+				}
 				s.hear()
 				return m, nil
 			}
 			b.compact()
 		}
+		s.tell()
 		if err := s.flush(); err != nil {
 			return bgp.Message{}, err
 		}
@@ -74,6 +84,9 @@ func (s *session) fill() error {
 			err = s.in.err
 			s.in.err = nil
 		}
+		if errors.Is(err, errRest) {
+			return err
+		}
 		if err != nil {
 			return &closedError{err}
 		}
@@ -86,6 +99,7 @@ func (s *session) fill() error {
 // buffer.
 func (s *session) readReady(fd uintptr) bool {
 	b := s.borrow()
+	b.grow(b.w)
 	to := len(b.data)
 	if s.n.Load().limits.updatesPerSecond > 0 {
 		to = min(to, b.w+pacedRead)
@@ -96,7 +110,10 @@ func (s *session) readReady(fd uintptr) bool {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
 			s.park()
-			return false
+			if s.grew {
+				s.in.err = errRest
+			}
+			return s.grew
 		case err != nil:
 			s.in.err = err
 			return true
@@ -105,6 +122,7 @@ func (s *session) readReady(fd uintptr) bool {
 			return true
 		default:
 			b.w += n
+			b.full = b.w == len(b.data)
 			return true
 		}
 	}
@@ -114,6 +132,7 @@ func (s *session) readReady(fd uintptr) bool {
 func (s *session) borrow() *buffer {
 	if s.in.buf == nil {
 		b := s.sp.buffers.get()
+		b.grow(len(s.in.partial))
 		b.w = copy(b.data, s.in.partial)
 		s.in.buf, s.in.partial = b, nil
 	}
@@ -137,6 +156,7 @@ func (s *session) park() {
 func (s *session) release() {
 	s.park()
 	s.in.partial = nil
+	s.tell()
 }
 
 // hear notes that a message came (RFC 4271 section 8.2.2: KEEPALIVE and UPDATE
@@ -185,6 +205,7 @@ func (s *session) unread() (n int) {
 // ours: it does not count against the router's hold time.
 func (s *session) pause(d time.Duration) error {
 	s.park()
+	s.tell()
 	s.paused.Store(true)
 	defer s.paused.Store(false)
 	until := time.Now().Add(d)

@@ -201,12 +201,8 @@ func (s *session) write() (full bool, err error) {
 		o.ready = s.writeReady
 	}
 	o.err = nil
-	if o.block {
-		o.stuck.Store(time.Now().UnixNano())
-		s.sp.wheel.set(&s.timer, time.Now().Add(s.sendHold()))
-		defer o.stuck.Store(0)
-	}
 	err = errors.Join(s.raw.Write(o.ready), o.err)
+	o.stuck.Store(0)
 	return len(o.batch) > 0 && err == nil, err
 }
 
@@ -224,18 +220,30 @@ func (s *session) writeReady(fd uintptr) bool {
 		switch {
 		case err == unix.EINTR:
 			continue
+		case err == unix.EAGAIN && o.block:
+			s.stick()
+			return false
 		case err == unix.EAGAIN:
-			return !o.block
+			return true
 		case err != nil:
 			o.err = err
 			return true
 		}
-		if o.block {
+		if o.stuck.Load() != 0 {
 			o.stuck.Store(time.Now().UnixNano())
 		}
 		o.advance(n)
 	}
 	return true
+}
+
+// stick starts the Send Hold Timer when the socket is full.
+func (s *session) stick() {
+	if s.out.stuck.Load() == 0 {
+		now := time.Now()
+		s.out.stuck.Store(now.UnixNano())
+		s.sp.wheel.set(&s.timer, now.Add(s.sendHold()))
+	}
 }
 
 // advance drops n bytes from the batch.

@@ -153,7 +153,7 @@ func (l *link) read(timeout time.Duration) (bgp.Message, error) {
 			return m, nil
 		}
 		chunk := make([]byte, 64<<10)
-		k, err := l.Conn.Read(chunk)
+		k, err := l.Read(chunk)
 		if err != nil {
 			return m, err
 		}
@@ -222,7 +222,7 @@ func (l *link) last() (bgp.Notification, error) {
 // a route that is asked for again is answered or ignored.
 func (l *link) alive() {
 	l.t.Helper()
-	l.send(l.keepalive())
+	l.send(bgp.AppendKeepalive(nil))
 	_ = l.SetReadDeadline(time.Now().Add(30 * time.Millisecond))
 	for {
 		m, err := l.read(30 * time.Millisecond)
@@ -255,8 +255,6 @@ func (l *link) keepUp() {
 		}
 	}()
 }
-
-func (l *link) keepalive() []byte { return bgp.AppendKeepalive(nil) }
 
 // announce is an UPDATE for prefixes with one path.
 func announce(as uint32, hop string, prefixes ...string) []byte {
@@ -293,12 +291,5 @@ func forget(t *testing.T, l *link) {
 	if err := onFD(raw, func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR, 1) }); err != nil {
 		t.Skipf("needs CAP_NET_ADMIN: %v", err)
 	}
-	_ = l.Conn.Close()
-}
-
-// alive2 sends the rest of a message first.
-func (l *link) alive2(rest []byte) {
-	l.t.Helper()
-	l.send(rest)
-	l.alive()
+	_ = l.Close()
 }

@@ -73,9 +73,9 @@ type session struct {
 	customer *customer
 	md5      bool // the connection is signed
 	// Of the session's goroutine: routes were not flushed yet; it has joined
-	// the exchange.
-	dirty, joined bool
-	pendingHere   bool // it counts as pending; guarded by sp.mu
+	// the exchange; its stack grew.
+	dirty, joined, grew bool
+	pendingHere         bool // it counts as pending; guarded by sp.mu
 }
 
 // as is the router's AS number, 0 while it is not known.
@@ -127,6 +127,20 @@ func (t *tally) count(kind bgp.Type, n int) {
 	}
 }
 
+// backlog is what was counted of UPDATEs and not told yet: most messages come
+// many at a time, and others read the counters.
+type backlog struct{ updates, bytes int64 }
+
+// tell publishes the backlog.
+func (s *session) tell() {
+	if b := &s.in.backlog; b.bytes > 0 {
+		s.received.updates.Add(b.updates)
+		s.received.bytes.Add(b.bytes)
+		s.customer.updates.Add(b.updates)
+		*b = backlog{}
+	}
+}
+
 // enter makes a phase begin.
 func (s *session) enter(p phase) {
 	s.since.Store(time.Now().UnixNano())
@@ -161,7 +175,7 @@ func (s *session) interrupt() { _ = s.conn.SetReadDeadline(past) }
 // remoteError is a NOTIFICATION that came.
 type remoteError struct{ bgp.Notification }
 
-func (e *remoteError) Error() string { return "received " + e.Notification.String() }
+func (e *remoteError) Error() string { return "received " + e.String() }
 
 // closedError is the end of a connection without a NOTIFICATION.
 type closedError struct{ cause error }
@@ -175,12 +189,16 @@ func (e *closedError) Unwrap() error { return e.cause }
 type state func() state
 
 // run is the session's goroutine.
-func (s *session) run() {
-	for at := s.connected; at != nil; {
-		next := at()
-		if next == nil {
-			return
-		}
-		at = next
+func (s *session) run(at state) {
+	for at != nil {
+		at = at()
 	}
+}
+
+// renew goes on in a new goroutine. A stack that grew stays as it is while its
+// goroutine waits, and most do nothing else: the new one needs 2 KiB.
+func (s *session) renew(at state) state {
+	s.grew = false
+	s.sp.sessions.Go(func() { s.run(at) })
+	return nil
 }

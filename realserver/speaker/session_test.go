@@ -60,7 +60,7 @@ func TestSessionShows(t *testing.T) {
 	want.AS, want.RouterID, want.HoldTime = 65001, netip.MustParseAddr("10.9.9.9"), api.Duration(90*time.Second)
 	want.Capabilities = []string{"multiprotocol(ipv4-unicast)", "multiprotocol(ipv6-unicast)", "route-refresh", "enhanced-refresh", "extended-message", "four-octet-as"}
 	want.Families = []string{"ipv4-unicast", "ipv6-unicast"}
-	if d := cmp.Diff(want, s, comparable); d != "" {
+	if d := cmp.Diff(want, s, addresses); d != "" {
 		t.Error(d)
 	}
 	if err := b.Reset(s.ID, "maintenance at noon"); err != nil {

@@ -43,7 +43,7 @@ type Speaker struct {
 	log       hclog.Logger
 	exchange  *exchange.Exchange
 	wheel     *wheel
-	buffers   buffers
+	buffers   *buffers
 	keepalive []byte
 	startedAt time.Time
 

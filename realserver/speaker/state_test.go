@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-var comparable = cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{})
+var addresses = cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{})
 
 // golden compares a file of testdata.
 func golden(t *testing.T, name, got string) {
@@ -59,7 +59,7 @@ func TestStateEncoding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(st, again, comparable); d != "" {
+	if d := cmp.Diff(st, again, addresses); d != "" {
 		t.Error(d)
 	}
 	for name, bad := range map[string]string{
@@ -105,13 +105,14 @@ func TestCapture(t *testing.T) {
 	want.Phase, want.Input, want.Output = "established", part, nil
 	want.Agreed = Agreed{65001, netip.MustParseAddr("10.9.9.9"), 90 * time.Second, []string{"ipv4-unicast", "ipv6-unicast"}, true, true, true, true}
 	want.Received = control.MessageCount{Keepalives: 1, Bytes: before}
-	if d := cmp.Diff(&want, st, comparable); d != "" {
+	if d := cmp.Diff(&want, st, addresses); d != "" {
 		t.Error(d)
 	}
 	if st.HoldLeft <= 80*time.Second || st.KeepaliveIn <= 0 || st.KeepaliveIn > 30*time.Second {
 		t.Errorf("hold time left %v, keepalive in %v", st.HoldLeft, st.KeepaliveIn)
 	}
-	l.alive2(announce(65001, "10.0.0.1", "10.0.0.0/8")[30:])
+	l.send(announce(65001, "10.0.0.1", "10.0.0.0/8")[30:])
+	l.alive()
 	if _, err := b.Capture(t.Context(), "bulk,127.0.0.10,127.0.1.6"); err == nil {
 		t.Error("a session that is not there was captured")
 	}

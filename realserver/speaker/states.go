@@ -138,7 +138,7 @@ func (s *session) up() state {
 	if err := s.join(); err != nil {
 		return s.end(err)
 	}
-	return s.established
+	return s.renew(s.established)
 }
 
 // established handles messages until the session ends.
@@ -147,6 +147,9 @@ func (s *session) established() state {
 		m, err := s.next()
 		if err == nil {
 			err = s.handle(m)
+		}
+		if errors.Is(err, errRest) {
+			return s.renew(s.established)
 		}
 		if err != nil {
 			return s.end(err)
@@ -160,8 +163,10 @@ func (s *session) handle(m bgp.Message) error {
 	case bgp.TypeKeepalive:
 		return nil
 	case bgp.TypeUpdate:
+		s.grew = true
 		return s.update(m.Body)
 	case bgp.TypeRouteRefresh:
+		s.grew = true
 		return s.refresh(m.Body)
 	case bgp.TypeNotification:
 		n, err := bgp.DecodeNotification(m.Body)

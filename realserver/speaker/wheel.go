@@ -25,7 +25,7 @@ type timer struct {
 	of         timed
 	when       int64 // tick
 	prev, next *timer
-	on         bool
+	on, dead   bool
 }
 
 // wheel has the timers of all sessions: a slot for each tick of a turn, with a
@@ -53,6 +53,9 @@ func (w *wheel) tickOf(t time.Time) int64 {
 func (w *wheel) set(t *timer, when time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if t.dead {
+		return
+	}
 	at := max(w.tickOf(when), w.tick+1)
 	if t.on {
 		if at >= t.when {
@@ -63,10 +66,11 @@ func (w *wheel) set(t *timer, when time.Time) {
 	w.link(t, at)
 }
 
-// stop takes a timer off. A call that has begun goes on.
+// stop takes a timer off for good. A call that has begun goes on.
 func (w *wheel) stop(t *timer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	t.dead = true
 	if t.on {
 		w.unlink(t)
 	}

@@ -88,7 +88,9 @@ func TestWheelModel(t *testing.T) {
 				}
 			case "stop":
 				w.stop(&alarms[id].timer)
+				w.set(&alarms[id].timer, now) // too late
 				delete(want, id)
+				alarms[id] = nil
 			case "advance":
 				now = now.Add(time.Duration(rapid.IntRange(0, 90_000).Draw(t, "ms")) * time.Millisecond)
 				w.advance(now)

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/peerage/peerage/hack/bench/process"
 )
 
 // port is where the passive BIRD listens, on all of 127/8.
@@ -20,7 +22,7 @@ const port = 11790
 // that each of its sessions needs another one.
 type bird struct {
 	dir string
-	*process
+	*process.Process
 }
 
 const birdConf = `log "%s/bird.log" { warning, error, fatal, bug };
@@ -38,7 +40,7 @@ func startBIRD(ctx context.Context, dir string) (*bird, error) {
 	if err := os.WriteFile(conf, fmt.Appendf(nil, birdConf, dir, port), 0o600); err != nil {
 		return nil, err
 	}
-	p, err := startProcess(dir, "bird", exec.Command("bird", "-f", "-c", conf, "-s", filepath.Join(dir, "ctl"), "-P", filepath.Join(dir, "pid")))
+	p, err := process.Start(dir, "bird", exec.Command("bird", "-f", "-c", conf, "-s", filepath.Join(dir, "ctl"), "-P", filepath.Join(dir, "pid")))
 	if err != nil {
 		return nil, err
 	}
@@ -48,10 +50,10 @@ func startBIRD(ctx context.Context, dir string) (*bird, error) {
 			return b, c.Close()
 		}
 		if err := sleep(ctx, 50*time.Millisecond); err != nil {
-			return nil, errors.Join(err, p.stop())
+			return nil, errors.Join(err, p.Stop())
 		}
 	}
-	return nil, errors.Join(errors.New("bird does not listen; is the package bird2 installed?"), p.stop())
+	return nil, errors.Join(errors.New("bird does not listen; is the package bird2 installed?"), p.Stop())
 }
 
 // established counts the sessions that BIRD has up.

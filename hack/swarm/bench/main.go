@@ -7,13 +7,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/peerage/peerage/hack/bench/process"
+	"github.com/peerage/peerage/hack/bench/result"
 )
 
 // bencher runs the comparison.
@@ -21,6 +22,7 @@ type bencher struct {
 	bin, tools string // folders of our programs and of fetched ones
 	limit      time.Duration
 	hold       time.Duration
+	rounds     int
 	out        io.Writer
 	dir        string // scratch
 }
@@ -30,48 +32,74 @@ func Main(ctx context.Context, args []string, out io.Writer) (err error) {
 	fs := flag.NewFlagSet("peerage-swarm-bench", flag.ContinueOnError)
 	b := &bencher{out: out}
 	sizes := fs.String("sizes", "1000,5000", "numbers of sessions")
+	alone := fs.String("alone", "10000", "numbers of sessions with which peerage-swarm alone is measured; empty for none")
 	only := fs.String("only", "peerage-swarm,gobgp,exabgp", "whom to measure")
 	results := fs.String("results", "hack/bench/results", "folder for swarm.json and swarm.md; empty writes none")
 	fs.StringVar(&b.bin, "bin", "bin", "folder with peerage-swarm (make build)")
 	fs.StringVar(&b.tools, "tools", ".cache/bin", "folder with gobgpd")
 	fs.DurationVar(&b.limit, "limit", 3*time.Minute, "how long to wait for all sessions")
 	fs.DurationVar(&b.hold, "hold", time.Minute, "how long to hold them")
+	fs.IntVar(&b.rounds, "rounds", 3, "how often everything is measured; the report has the median of each figure")
 	if err := fs.Parse(args); err != nil {
 		return err
+	}
+	if b.rounds < 1 {
+		return fmt.Errorf("%d rounds measure nothing; use 1 or more", b.rounds)
 	}
 	if b.dir, err = os.MkdirTemp("", "swarm-bench-"); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
-	report, err := b.all(ctx, strings.Split(*sizes, ","), strings.Split(*only, ","))
+	report, err := b.all(ctx, strings.Split(*sizes, ","), strings.Split(*only, ","), strings.FieldsFunc(*alone, func(r rune) bool { return r == ',' }))
 	if err != nil {
 		return err
 	}
 	if err := report.Markdown(out); err != nil || *results == "" {
 		return err
 	}
-	return report.save(*results)
+	return result.Save(*results, "swarm", report)
 }
 
-func (b *bencher) all(ctx context.Context, sizes, names []string) (*Report, error) {
-	r := &Report{Bench: "swarm", At: time.Now().UTC().Truncate(time.Second), Kernel: kernel(), CPUs: runtime.NumCPU(), HoldSeconds: b.hold.Seconds()}
-	for _, size := range sizes {
+func (b *bencher) all(ctx context.Context, sizes, names, alone []string) (*Report, error) {
+	r := &Report{Bench: "swarm", At: time.Now().UTC().Truncate(time.Second), Kernel: result.Kernel(), CPUs: runtime.NumCPU(), HoldSeconds: b.hold.Seconds(), Rounds: b.rounds, Load: load()}
+	for i, size := range slices.Concat(sizes, alone) {
+		if i >= len(sizes) {
+			names = []string{contenders()[0].name}
+		}
 		n, err := strconv.Atoi(size)
 		if err != nil || n < 1 || n > maxSessions {
 			return nil, fmt.Errorf("size %q: use 1 to %d", size, maxSessions)
 		}
-		for _, name := range names {
+		runs, err := b.size(ctx, n, names)
+		if err != nil {
+			return nil, err
+		}
+		r.Runs = append(r.Runs, runs...)
+	}
+	var err error
+	r.Ceiling, err = b.ceiling(ctx)
+	return r, err
+}
+
+// size measures all contenders in turn, round after round, so that what else
+// the machine does meets all of them.
+func (b *bencher) size(ctx context.Context, n int, names []string) ([]Run, error) {
+	rounds := make([][]Run, len(names))
+	for range b.rounds {
+		for i, name := range names {
 			run, err := b.one(ctx, name, n)
 			if err != nil {
 				return nil, fmt.Errorf("%s with %d sessions: %w", name, n, err)
 			}
 			fmt.Fprintln(b.out, run.line())
-			r.Runs = append(r.Runs, run)
+			rounds[i] = append(rounds[i], run)
 		}
 	}
-	var err error
-	r.Ceiling, err = b.ceiling(ctx)
-	return r, err
+	medians := make([]Run, len(names))
+	for i, runs := range rounds {
+		medians[i] = median(runs)
+	}
+	return medians, nil
 }
 
 // maxSessions is what 127.1.0.0/16 and 127.2.0.0/16 have room for.
@@ -83,25 +111,25 @@ func (b *bencher) one(ctx context.Context, name string, n int) (run Run, err err
 	if err != nil {
 		return run, err
 	}
-	dir := filepath.Join(b.dir, fmt.Sprintf("%s-%d", name, n))
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	dir, err := os.MkdirTemp(b.dir, name+"-")
+	if err != nil {
 		return run, err
 	}
 	speaker, err := startBIRD(ctx, dir)
 	if err != nil {
 		return run, err
 	}
-	defer func() { err = errors.Join(err, speaker.stop()) }()
+	defer func() { err = errors.Join(err, speaker.Stop()) }()
 	cmd, err := c.command(b, dir, n)
 	if err != nil {
 		return run, err
 	}
 	began := time.Now()
-	p, err := startProcess(dir, name, cmd)
+	p, err := process.Start(dir, name, cmd)
 	if err != nil {
 		return run, err
 	}
-	defer func() { err = errors.Join(err, p.stop()) }()
+	defer func() { err = errors.Join(err, p.Stop()) }()
 	run = Run{Contender: name, Sessions: n}
 	if err := b.bringUp(ctx, speaker, p, &run, began); err != nil {
 		return run, err
@@ -110,7 +138,7 @@ func (b *bencher) one(ctx context.Context, name string, n int) (run Run, err err
 }
 
 // bringUp waits until all sessions are up, or the limit is over.
-func (b *bencher) bringUp(ctx context.Context, speaker *bird, p *process, run *Run, began time.Time) error {
+func (b *bencher) bringUp(ctx context.Context, speaker *bird, p *process.Process, run *Run, began time.Time) error {
 	for time.Since(began) < b.limit && run.Up < run.Sessions {
 		if err := sleep(ctx, 250*time.Millisecond); err != nil {
 			return err
@@ -122,18 +150,18 @@ func (b *bencher) bringUp(ctx context.Context, speaker *bird, p *process, run *R
 		if up > run.Up {
 			run.Up, run.UpSeconds = up, time.Since(began).Seconds()
 		}
-		if err := p.alive(); err != nil {
+		if err := p.Alive(); err != nil {
 			return err
 		}
 	}
-	use, err := p.usage()
-	run.UpCPUSeconds = use.cpu.Seconds()
+	use, err := p.Usage()
+	run.UpCPUSeconds = use.CPU().Seconds()
 	return err
 }
 
 // idle measures the sessions that stand.
-func (b *bencher) idle(ctx context.Context, speaker *bird, p *process, run *Run) error {
-	before, err := p.usage()
+func (b *bencher) idle(ctx context.Context, speaker *bird, p *process.Process, run *Run) error {
+	before, err := p.Usage()
 	if err != nil {
 		return err
 	}
@@ -141,18 +169,18 @@ func (b *bencher) idle(ctx context.Context, speaker *bird, p *process, run *Run)
 	if err := sleep(ctx, b.hold); err != nil {
 		return err
 	}
-	after, err := p.usage()
+	after, err := p.Usage()
 	if err != nil {
 		return err
 	}
 	if run.Held, err = speaker.established(); err != nil {
 		return err
 	}
-	run.MemoryKiB, run.PeakKiB = after.anonKiB, after.peakKiB
+	run.MemoryKiB, run.PeakKiB = int(after.AnonKiB), int(after.PeakKiB)
 	if run.Held > 0 {
 		thousands := float64(run.Held) / 1000
 		run.KiBPerSession = float64(run.MemoryKiB) / float64(run.Held)
-		run.IdleCPUPercentPer1000 = 100 * (after.cpu - before.cpu).Seconds() / time.Since(began).Seconds() / thousands
+		run.IdleCPUPercentPer1000 = 100 * (after.CPU() - before.CPU()).Seconds() / time.Since(began).Seconds() / thousands
 	}
 	return nil
 }
@@ -168,10 +196,16 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func kernel() string {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return "unknown"
+// load is the load average of the last minute; 0 when it is not known.
+func load() float64 {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0
 	}
-	return unix.ByteSliceToString(u.Release[:])
+	first, _, _ := strings.Cut(string(text), " ")
+	v, err := strconv.ParseFloat(first, 64)
+	if err != nil {
+		return 0
+	}
+	return v
 }

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -46,21 +44,11 @@ func idleSessions(b *testing.B, n int, rest time.Duration) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	b.ReportMetric(time.Since(begin).Seconds(), "up-s")
-	time.Sleep(5 * time.Second)
+	time.Sleep(3 * time.Second)
 	cpu := p.cpu()
 	time.Sleep(rest)
 	b.ReportMetric(100*(p.cpu()-cpu).Seconds()/rest.Seconds(), "idle-cpu-%")
 	b.ReportMetric(float64(p.memory()-before)/1024/float64(n), "KiB/session")
-	if os.Getenv("DUMP") != "" {
-		h := http.Client{Transport: control.Transport(p.socket)}
-		r, _ := h.Get("http://x/metrics")
-		x, _ := io.ReadAll(r.Body)
-		for l := range strings.Lines(string(x)) {
-			if strings.HasPrefix(l, "go_mem") {
-				fmt.Print(l)
-			}
-		}
-	}
 	for _, c := range conns {
 		_ = c.Close()
 	}
@@ -73,7 +61,6 @@ type process struct {
 	cmd    *exec.Cmd
 	client *control.Client
 	port   uint16
-	socket string
 }
 
 func startProcess(b testing.TB) *process {
@@ -83,7 +70,7 @@ func startProcess(b testing.TB) *process {
 		b.Fatalf("%v: %s", err, out)
 	}
 	socket := filepath.Join(dir, "speaker.sock")
-	p := &process{TB: b, client: control.NewClient(socket), port: freePort(b), socket: socket}
+	p := &process{TB: b, client: control.NewClient(socket), port: freePort(b)}
 	p.cmd = exec.CommandContext(b.Context(), program, "--name=rs-1", "--socket="+socket, "--state-dir="+filepath.Join(dir, "state"), "--log-level=warn")
 	p.cmd.Stderr = os.Stderr
 	if err := p.cmd.Start(); err != nil {
@@ -126,7 +113,7 @@ func (p *process) connectAll(n int) []net.Conn {
 	for range 64 {
 		wg.Go(func() {
 			for i := range next {
-				conns[i] = p.connect(i)
+				conns[i] = p.connectTo("127.0.0.1", i)
 			}
 		})
 	}
@@ -138,9 +125,10 @@ func (p *process) connectAll(n int) []net.Conn {
 	return conns
 }
 
-func (p *process) connect(i int) net.Conn {
+// connectTo opens the session of one router.
+func (p *process) connectTo(vip string, i int) net.Conn {
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 1, byte(i>>8), byte(i))}, KeepAlive: -1}
-	conn, err := d.DialContext(p.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", p.port))
+	conn, err := d.DialContext(p.Context(), "tcp", net.JoinHostPort(vip, strconv.Itoa(int(p.port))))
 	if err != nil {
 		p.Error(err)
 		return nil
@@ -150,6 +138,16 @@ func (p *process) connect(i int) net.Conn {
 		p.Error(err)
 	}
 	return conn
+}
+
+// readAll reads to the end of a connection.
+func readAll(t testing.TB, conn net.Conn) string {
+	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	all, err := io.ReadAll(conn)
+	if err != nil {
+		t.Errorf("read: %v", err)
+	}
+	return string(all)
 }
 
 func (p *process) established() int {
@@ -202,5 +200,3 @@ func freePort(t testing.TB) uint16 {
 	defer l.Close()
 	return uint16(l.Addr().(*net.TCPAddr).Port)
 }
-
-var _ = json.Marshal

@@ -27,6 +27,7 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 
 // serve runs the speaker until ctx ends, and its sessions with it.
 func serve(ctx context.Context, o *options, log hclog.Logger) error {
+	collectOften()
 	registry := node.NewRegistry(program)
 	s := speaker.New(speaker.Options{
 		Shards: o.shards, Workers: o.workers, StateDir: o.StateDir, Secrets: node.OpenSecrets(o.secretsDir), Logger: log,

@@ -1,0 +1,68 @@
+package speaker
+
+import (
+	"bytes"
+	"math"
+	"strings"
+	"testing"
+	"time"
+)
+
+func sample() *Report {
+	reflect := Load{Feeds: 10, Prefixes: 100_000, Receivers: 20, PerGroup: 20}
+	r := &Report{At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Kernel: "6.1", CPUs: 2}
+	r.put(Row{Work: "reflect", Engine: reference, Version: "BIRD 2", Load: reflect, Runs: make([]Measures, 3), Measures: Measures{Wall: 4, CPU: 3.5, System: 0.7, PeakMiB: 140, PerUpdate: 4.2}})
+	r.put(Row{Work: "reflect", Engine: ours, Version: "Peerage 1", Load: reflect, Error: "an earlier run"})
+	r.put(Row{Work: "reflect", Engine: ours, Version: "Peerage 1", Load: reflect, Runs: make([]Measures, 3), Measures: Measures{Wall: 0.4, CPU: 0.5, System: 0.1, PeakMiB: 90, PerUpdate: 4}})
+	r.put(Row{Work: "reflect", Engine: "gobgp", Version: "GoBGP 4", Load: reflect, Error: "of 5 prefixes 1 is missing\nmore"})
+	r.put(Row{Work: "idle", Engine: ours, Version: "Peerage 1", Load: Load{Idle: 1000}, Measures: Measures{Up: 0.2, KiBPerSession: 9, IdlePercent: 0.1}})
+	for cores, m := range map[int]Measures{1: {Wall: 2, CPU: 2}, 2: {Wall: 1.35, CPU: 2.2, GeneratorCPU: 0.3}} {
+		r.put(Row{Work: "scale", Engine: ours, Load: Load{Feeds: 10, Cores: cores}, Measures: m})
+	}
+	for _, n := range []int{100, 200} {
+		r.put(Row{Work: "routes", Engine: ours, Version: "Peerage 1", Load: Load{Feeds: 10, Prefixes: n, Receivers: 1}, Measures: Measures{CPU: float64(n)}})
+	}
+	return r
+}
+
+func TestMarkdown(t *testing.T) {
+	var b bytes.Buffer
+	if err := sample().performance(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"| reflect | BIRD's CPU over ours | ≥ 8× | 7.0× | **missed** |",
+		"| reflect | BIRD's wall time over ours | ≥ 8× | 10.0× | met |",
+		"| reflect | our peak memory over BIRD's | ≤ 0.5× | 0.64× | **missed** |",
+		"| rr | BIRD's CPU over ours | ≥ 8× | – | not measured |",
+		"| idle | 1000 sessions: memory of each | ≤ 8 KiB | 9 KiB | **missed** |",
+		"| idle | 1000 sessions: idle CPU | ≤ 1 % of a core | 0.1 % of a core | met |",
+		"| 10 feeds × 100 k → 20 receivers | Peerage 1 | 3 | 0.40 (10.0×) | 0.50 (7.0×) | 20 % | 90 (1.6×) | 4.0 |",
+		"| GoBGP 4 | 0 | failed: of 5 prefixes 1 is missing | | | | | |",
+		"the wall time falls 1.48×, and 1.67×",
+		"σ = 0.100 and κ = 0.0500",
+		"![Route reflection: processor time by routes](speaker-routes-cpu.svg)",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+}
+
+func TestModel(t *testing.T) {
+	m, _, ok := fit(&Measures{Wall: 1, CPU: 1}, &Measures{Wall: 0.5, CPU: 1})
+	if !ok || m.speedup(24) != 24 || !math.IsInf(m.best(), 1) {
+		t.Errorf("no loss: %+v, %v", m, m.speedup(24))
+	}
+	m = model{sigma: 0.04, kappa: 0.01}
+	if n := m.best(); math.Abs(n-9.8) > 0.1 || m.speedup(10) < m.speedup(20) {
+		t.Errorf("greatest at %v: %v, %v", n, m.speedup(10), m.speedup(20))
+	}
+}
+
+func TestMedians(t *testing.T) {
+	m := medians([]Measures{{Wall: 3, CPU: 1}, {Wall: 1, CPU: 9}, {Wall: 2, CPU: 2}})
+	if m.Wall != 2 || m.CPU != 2 {
+		t.Errorf("%+v", m)
+	}
+}
