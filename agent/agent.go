@@ -72,12 +72,15 @@ const (
 	defaultSickRounds  = 3
 	defaultStepTimeout = 15 * time.Second
 	defaultObserve     = 5 * time.Second
+	// storePatience bounds how long the first round waits for the store.
+	storePatience = 3 * time.Second
 	// firstRetry is how soon a part that failed is tried again; each failure
 	// doubles it, up to the time between full rounds.
 	firstRetry = time.Second
 )
 
-// Agent makes one host equal to the plans. One goroutine owns the host.
+// Agent makes one host equal to the plans. One goroutine owns the host; weights
+// alone have a lane past it.
 type Agent struct {
 	cfg Config
 	log hclog.Logger
@@ -108,6 +111,8 @@ type Agent struct {
 	took        map[string]time.Duration
 	counters    map[service]map[netip.Addr]api.ServerCounters
 	reasons     map[string]map[netip.Addr]gateReason // by pool, for the log
+
+	lane lane
 
 	mu    sync.Mutex // guards the fields below
 	ready error      // why the last round was not good
@@ -160,6 +165,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.pub.run(ctx) })
 	g.Go(func() error { return a.reconcile(ctx) })
+	g.Go(func() error { return a.express(ctx) })
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("agent: %w", err)
 	}
@@ -170,6 +176,7 @@ func (a *Agent) Run(ctx context.Context) error {
 func (a *Agent) reconcile(ctx context.Context) error {
 	changed, cancel := a.cfg.Source.Subscribe()
 	defer cancel()
+	a.awaitStore(ctx, changed)
 	full, observe := time.NewTimer(0), time.NewTimer(a.observeEvery())
 	wake := time.NewTimer(time.Hour)
 	defer full.Stop()
@@ -191,6 +198,38 @@ func (a *Agent) reconcile(ctx context.Context) error {
 			}
 		case <-wake.C:
 			wake.Reset(or(a.round(ctx, roundWake), time.Hour))
+		}
+	}
+}
+
+// awaitStore gives the store a moment at the start. The kernel may be ahead of
+// the record by weights that the process before wrote, and a round on the record
+// alone would take them back until the store is read.
+func (a *Agent) awaitStore(ctx context.Context, changed <-chan struct{}) {
+	patience := time.NewTimer(storePatience)
+	defer patience.Stop()
+	for believe(a.cfg.Source.State()) != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-patience.C:
+			return
+		case <-changed:
+		}
+	}
+}
+
+// express writes weights while the owner of the host is busy with something
+// slow; see lane.
+func (a *Agent) express(ctx context.Context) error {
+	changed, cancel := a.cfg.Source.Subscribe()
+	defer cancel()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+			a.hurry(context.WithoutCancel(ctx), a.cfg.Source.State())
 		}
 	}
 }

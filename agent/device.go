@@ -33,6 +33,10 @@ type Table interface {
 	// Set makes our services equal to desired. An error about one service does
 	// not keep the others from being set.
 	Set(ctx context.Context, desired []api.Table) (TableResult, error)
+	// Reweigh brings services from one desired state to another when that takes
+	// nothing but weights, without reading the kernel or writing a file. When it
+	// takes more, nothing happens and done is false.
+	Reweigh(ctx context.Context, before, after []api.Table) (ops []string, done bool, err error)
 	// Counters are the kernel's statistics by service and real server.
 	Counters(ctx context.Context) (map[netip.AddrPort]map[netip.Addr]api.ServerCounters, error)
 	// Remove deletes our services. The sessions that they carry end.

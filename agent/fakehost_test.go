@@ -37,8 +37,9 @@ type machine struct {
 	killAt int // panic at this change, counted from 1; 0: never
 	count  int
 
-	mu     sync.Mutex // guards the fields below
-	broken map[part]error
+	mu      sync.Mutex // guards the fields below
+	broken  map[part]error
+	hanging map[part]chan struct{}
 
 	// services are those in the kernel, for note: the model is locked then.
 	services map[netip.AddrPort]bool
@@ -62,7 +63,7 @@ type fakeBird struct {
 
 func newMachine(t testing.TB, dir string) *machine {
 	m := &machine{
-		t: t, dir: dir, hostID: "boot-1", broken: map[part]error{},
+		t: t, dir: dir, hostID: "boot-1", broken: map[part]error{}, hanging: map[part]chan struct{}{},
 		sysctls: map[string]string{}, bird: fakeBird{peersUp: true, routes: map[netip.Addr]uint32{}, told: map[netip.Addr]bool{}},
 	}
 	m.boot()
@@ -150,11 +151,31 @@ func (m *machine) note(line string) {
 	}
 }
 
-// fault is how a part is broken, or nil.
+// fault is how a part is broken, or nil. A part that hangs does so here.
 func (m *machine) fault(p part) error {
+	m.mu.Lock()
+	hangs := m.hanging[p]
+	m.mu.Unlock()
+	if hangs != nil {
+		<-hangs
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.broken[p]
+}
+
+// hangs makes a part hang until it is let go.
+func (m *machine) hangs(p part) (release func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	hangs := make(chan struct{})
+	m.hanging[p] = hangs
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.hanging, p)
+		close(hangs)
+	}
 }
 
 // breaks breaks a part; nil mends it.

@@ -53,6 +53,7 @@ func (a *Agent) round(ctx context.Context, why kind) time.Duration {
 		drifted: map[part]int{},
 	}
 	a.last = inputsOf(r.state, a.cfg.Name)
+	a.hurry(ctx, r.state)
 	r.run(ctx)
 	r.retryLater()
 	a.setReady(r.err())
@@ -89,6 +90,7 @@ func (r *round) run(ctx context.Context) {
 	r.settle()
 	r.announce(ctx)
 	r.report()
+	r.pass()
 }
 
 // accept makes the verdict the last good state, on disk first: an agent that

@@ -29,9 +29,8 @@ func wait(d time.Duration) {
 
 // live is a source and a store that change while the agent runs.
 type live struct {
-	changed chan struct{}
-
 	mu      sync.Mutex // guards the fields below
+	changed []chan struct{}
 	state   *api.State
 	applied map[string]*api.Applied
 	puts    int
@@ -46,7 +45,13 @@ func (l *live) State() *api.State {
 	return l.state
 }
 
-func (l *live) Subscribe() (<-chan struct{}, func()) { return l.changed, func() {} }
+func (l *live) Subscribe() (<-chan struct{}, func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ch := make(chan struct{}, 1)
+	l.changed = append(l.changed, ch)
+	return ch, func() {}
+}
 
 func (l *live) Set(targets []probe.Target, _ time.Duration) {
 	l.mu.Lock()
@@ -86,11 +91,13 @@ func (l *live) told(pool string) *api.Applied {
 // set changes the state and tells of it.
 func (l *live) set(s *api.State) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.state = s
-	l.mu.Unlock()
-	select {
-	case l.changed <- struct{}{}:
-	default:
+	for _, ch := range l.changed {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -114,7 +121,7 @@ func newLoop(t *testing.T, dir string) *loop {
 			t.Fatal(err)
 		}
 	}
-	l := &loop{scenario: s, live: &live{state: s.state, changed: make(chan struct{}, 1), applied: map[string]*api.Applied{}}}
+	l := &loop{scenario: s, live: &live{state: s.state, applied: map[string]*api.Applied{}}}
 	l.metrics = prometheus.NewPedanticRegistry()
 	a, err := New(Config{
 		Name: self, Host: s.m.host(), Source: l.live, Store: l.live, Prober: l.live,

@@ -96,7 +96,7 @@ func (r *round) prepare(ctx context.Context) {
 		return len(drifted), err
 	})
 	r.addresses(ctx, tables)
-	r.table(ctx, tables)
+	r.table(ctx, stay)
 	r.connSync(ctx)
 	services := make([]service, 0, len(tables))
 	for _, t := range tables {
@@ -178,8 +178,11 @@ func (r *round) addresses(ctx context.Context, tables []api.Table) {
 
 // table makes the kernel's table as wanted, and reads it back when it was
 // touched.
-func (r *round) table(ctx context.Context, tables []api.Table) {
-	found := r.tables
+func (r *round) table(ctx context.Context, stay map[service]api.Table) {
+	r.lane.mu.Lock()
+	defer r.lane.mu.Unlock()
+	r.overtake()
+	tables, found := r.c.tables(stay), r.tables
 	due, same := r.done.due(partTable, tables, r.full)
 	if !due {
 		return

@@ -1,12 +1,18 @@
 package controller
 
 import (
+	"context"
 	"fmt"
+	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/peerage/peerage/api"
+	"github.com/peerage/peerage/api/server"
+	"github.com/peerage/peerage/controller/plan"
 )
 
 const planKey = "/peerage/v1/plan/edge"
@@ -143,4 +149,47 @@ func TestManyPools(t *testing.T) {
 		}
 		return true
 	})
+}
+
+// A verb on a pool whose plan nobody can read is refused for that reason, not
+// for what follows from it: load balancers that refuse the plan as well.
+func TestVerbsOnAnUnreadablePlan(t *testing.T) {
+	s := newSite(t)
+	s.start("ctl-1")
+	s.configure(2)
+	p := s.plan("the first plan", func(p *api.Plan) bool { return len(p.Destinations) == 2 })
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		_ = s.store.Register(ctx, api.Live{Schema: api.Schema, Name: "lb-1", Role: api.RoleLB, StartedAt: time.Now()}, 10*time.Second)
+	}()
+	s.await("lb-1", func(st *api.State) bool { return st.LiveLBs["lb-1"] != nil })
+	s.raw(planKey, `{"schema":99,"pool":"edge","generation":41}`)
+	if err := s.store.PutApplied(ctx, &api.Applied{Pool: "edge", LB: "lb-1", Generation: p.Generation, Error: "plan refused"}); err != nil {
+		t.Fatal(err)
+	}
+	s.await("the unreadable plan", func(st *api.State) bool { return st.Bad[planKey] != nil && st.Applied["edge"]["lb-1"] != nil })
+	handler, err := server.New(server.Config{Name: "ctl-1", Store: s.store, Mirror: s.mirror, Planner: plan.Planner{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	verb := func(verb, body string) string {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest("POST", "/v1/realservers/rs-1/"+verb, strings.NewReader(body)))
+		return w.Body.String()
+	}
+	for _, body := range []string{`{"reason":"disk"}`, `{"reason":"disk","acceptRisk":["below-min-healthy","over-max-depooled","lbs-disagree"]}`} {
+		got := verb("depool", body)
+		for _, want := range []string{"plan of pool edge in the store is unreadable", "schema 99 is of the future", "upgrade the controllers"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("depool %s answers %s, want %q in it", body, got, want)
+			}
+		}
+		if strings.Contains(got, "lbs-disagree") {
+			t.Errorf("depool names a cause that is none: %s", got)
+		}
+	}
+	if got := verb("pool", `{}`); strings.Contains(got, "error") {
+		t.Errorf("the way back is refused: %s", got)
+	}
 }

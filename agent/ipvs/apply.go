@@ -33,8 +33,6 @@ type progress struct {
 	doubtful map[doubt]bool
 	// keepAll suppresses the deletion of services.
 	keepAll bool
-	// wasKeeping is how holdSessions found the kernel.
-	wasKeeping bool
 }
 
 // anchors makes the anchor of every family that the ops concern or that has
@@ -141,25 +139,22 @@ func (p *progress) do(ctx context.Context, o op) error {
 }
 
 func (p *progress) hold(ctx context.Context, s netip.AddrPort) error {
-	was, err := p.kernel.KeepOrphans(ctx, true)
-	if err != nil {
+	if _, err := p.kernel.KeepOrphans(ctx, true); err != nil {
 		// Without it the destinations stay out of order rather than that their
 		// sessions are reset.
 		p.fail(s, fmt.Errorf("service %s: hold sessions while destinations are put in order: %w", s, err))
 		return err
 	}
-	p.wasKeeping = was
 	p.res.Ops = append(p.res.Ops, op{action: holdSessions}.String())
 	return nil
 }
 
-// release ends hold, whatever happened to ctx.
+// release ends hold, whatever happened to ctx. How the kernel was found does not
+// count: if it held sessions before, a process died in the middle of a repair.
 func (p *progress) release(ctx context.Context, s netip.AddrPort) {
-	if !p.wasKeeping {
-		if _, err := p.kernel.KeepOrphans(context.WithoutCancel(ctx), false); err != nil {
-			p.fail(s, fmt.Errorf("service %s: release sessions: %w", s, err))
-			return
-		}
+	if _, err := p.kernel.KeepOrphans(context.WithoutCancel(ctx), false); err != nil {
+		p.fail(s, fmt.Errorf("service %s: release sessions: %w", s, err))
+		return
 	}
 	p.res.Ops = append(p.res.Ops, op{action: releaseSessions}.String())
 }

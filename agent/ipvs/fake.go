@@ -261,6 +261,12 @@ func destinationLine(verb string, k Key, d Destination) string {
 
 // KeepOrphans implements Kernel.
 func (f *Fake) KeepOrphans(ctx context.Context, keep bool) (was bool, err error) {
+	f.mu.Lock()
+	same := f.keep == keep
+	f.mu.Unlock()
+	if same { // nothing is written
+		return keep, ctx.Err()
+	}
 	line := op{action: releaseSessions}.String()
 	if keep {
 		line = op{action: holdSessions}.String()

@@ -230,6 +230,21 @@ func BenchmarkKernelWeightOf64(b *testing.B) {
 	}
 }
 
+// BenchmarkKernelReweigh is the message alone: what a change of weights waits for
+// in the kernel and on the way to it.
+func BenchmarkKernelReweigh(b *testing.B) {
+	before := bigTables(1, 64)
+	table := kernelTable(b, before)
+	after := bigTables(1, 64)
+	after[0].Destinations[31].Weight = 0
+	for b.Loop() {
+		if ops, done, err := table.Reweigh(b.Context(), before, after); err != nil || !done || len(ops) != 1 {
+			b.Fatal(ops, done, err)
+		}
+		before, after = after, before
+	}
+}
+
 func BenchmarkKernelNothing64x64(b *testing.B) {
 	desired := bigTables(64, 64)
 	table := kernelTable(b, desired)

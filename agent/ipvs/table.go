@@ -58,9 +58,11 @@ type Result struct {
 type Table struct {
 	cfg Config
 
-	mu sync.Mutex // one Set, Dump, Counters or Remove at a time; guards the fields below
-	// rec is what the file holds, or nil before it was read.
+	mu sync.Mutex // one Set, Reweigh or Remove at a time; guards the fields below
+	// rec is what the file holds. It is replaced, never changed.
 	rec *record
+	// released says that no hold of an earlier process is left; see release.
+	released bool
 }
 
 // Open makes a Table. It does not touch the kernel.
@@ -125,6 +127,9 @@ func (t *Table) round(ctx context.Context, desired []api.Table, wrong map[netip.
 	}
 	actual, untouched := t.split(services, wrong)
 	ops := diff(desired, actual)
+	if err := t.release(ctx); err != nil {
+		return err
+	}
 	p := progress{kernel: t.cfg.Kernel, tables: actual, res: res, keepAll: len(wrong) > 0,
 		failed: map[netip.AddrPort]bool{}, doubtful: map[doubt]bool{}}
 	p.anchors(ctx, services, ops)
@@ -136,6 +141,24 @@ func (t *Table) round(ctx context.Context, desired []api.Table, wrong map[netip.
 	return errors.Join(append(p.errs, t.remember(t.rec.after(res.Reached, p.failed, p.doubtful)))...)
 }
 
+// release ends, once, what a process that was killed in the middle of a repair
+// of the order has left: a kernel in which the sessions of a destination that is
+// deleted stall in silence until their hold time, in place of being reset.
+func (t *Table) release(ctx context.Context) error {
+	if t.released {
+		return nil
+	}
+	held, err := t.cfg.Kernel.KeepOrphans(ctx, false)
+	if err != nil {
+		return fmt.Errorf("release sessions that an earlier process may have held: %w", err)
+	}
+	if held {
+		t.cfg.Logger.Warn("sessions of deleted destinations were held; they are released", "parameter", "net.ipv4.vs.expire_nodest_conn")
+	}
+	t.released = true
+	return nil
+}
+
 // split separates the services to work on from those whose desired state is
 // wrong and which stay as they are.
 func (t *Table) split(services []Service, wrong map[netip.AddrPort]bool) (actual, untouched []api.Table) {
@@ -143,7 +166,7 @@ func (t *Table) split(services []Service, wrong map[netip.AddrPort]bool) (actual
 		if s.Key != tcp(s.Addr) {
 			continue
 		}
-		a := t.view(s)
+		a := t.rec.view(s)
 		switch {
 		case !wrong[s.Addr]:
 			actual = append(actual, a)
@@ -167,8 +190,8 @@ func (t *Table) services(ctx context.Context, choose func(netip.AddrPort) bool) 
 	return all, nil
 }
 
-func (t *Table) view(s Service) api.Table {
-	weights := t.rec.Services[s.Addr]
+func (r *record) view(s Service) api.Table {
+	weights := r.Services[s.Addr]
 	return table(s, func(d netip.AddrPort) int { return weights[d] })
 }
 
@@ -184,10 +207,14 @@ func (t *Table) remember(r *record) error {
 	return nil
 }
 
-// owned reads the services that the record says are ours.
-func (t *Table) owned(ctx context.Context) ([]Service, error) {
-	services, err := t.services(ctx, t.rec.owns)
-	return slices.DeleteFunc(services, func(s Service) bool { return s.Mark != 0 }), err
+// owned reads the services that the record says are ours. The record is not
+// locked meanwhile: a change of weights does not wait for a reading.
+func (t *Table) owned(ctx context.Context) ([]Service, *record, error) {
+	t.mu.Lock()
+	rec := t.rec // never changed, only replaced
+	t.mu.Unlock()
+	services, err := t.services(ctx, rec.owns)
+	return slices.DeleteFunc(services, func(s Service) bool { return s.Mark != 0 }), rec, err
 }
 
 // Dump reads our tables from the kernel, destinations in the order of
@@ -195,15 +222,13 @@ func (t *Table) owned(ctx context.Context) ([]Service, error) {
 func (t *Table) Dump(ctx context.Context) ([]api.Table, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
 	defer cancel()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	services, err := t.owned(ctx)
+	services, rec, err := t.owned(ctx)
 	if err != nil {
 		return nil, err
 	}
 	tables := make([]api.Table, 0, len(services))
 	for _, s := range services {
-		tables = append(tables, t.view(s))
+		tables = append(tables, rec.view(s))
 	}
 	return tables, nil
 }
@@ -213,9 +238,7 @@ func (t *Table) Dump(ctx context.Context) ([]api.Table, error) {
 func (t *Table) Counters(ctx context.Context) (map[netip.AddrPort]map[netip.Addr]api.ServerCounters, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
 	defer cancel()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	services, err := t.owned(ctx)
+	services, _, err := t.owned(ctx)
 	if err != nil {
 		return nil, err
 	}

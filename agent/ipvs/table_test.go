@@ -431,6 +431,35 @@ func TestOrderRepairReleases(t *testing.T) {
 	}
 }
 
+// A process that is killed while it holds sessions leaves them held. The next one
+// ends that with its first Set, whether there is anything else to do or not.
+func TestKilledHoldIsReleased(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		repair bool // the order is still wrong
+	}{{"nothing else to do", false}, {"the repair is still to be done", true}} {
+		t.Run(tc.name, func(t *testing.T) {
+			f, record := NewFake(), recordFile(t)
+			desired := bigTables(1, 3)
+			if _, err := openTable(t, f, record).Set(t.Context(), desired); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.KeepOrphans(t.Context(), true); err != nil { // and there it was killed
+				t.Fatal(err)
+			}
+			if tc.repair {
+				slices.Reverse(desired[0].Destinations)
+			}
+			if _, err := openTable(t, f, record).Set(t.Context(), desired); err != nil {
+				t.Fatal(err)
+			}
+			if held, err := f.KeepOrphans(t.Context(), false); held || err != nil {
+				t.Errorf("sessions are held for ever (%v)", err)
+			}
+		})
+	}
+}
+
 // Depool and pool write no file: the record is about what the kernel forgets.
 func TestWeightChangeWritesNoFile(t *testing.T) {
 	f, record := NewFake(), recordFile(t)

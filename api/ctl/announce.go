@@ -189,6 +189,15 @@ func (a *app) getRoutes(ctx context.Context) error {
 	if a.printer.machine() {
 		return a.printer.value(orEmpty(routes))
 	}
+	if len(routes) == 0 {
+		a.printer.printf("no route is announced\n")
+		return nil
+	}
+	a.printer.print(a.printer.columns(announcedTable(routes), "MED", "LOCAL-PREF"))
+	return nil
+}
+
+func announcedTable(routes []api.RouteIntent) *table {
 	t := &table{head: []string{"PREFIX", "TO", "NEXT-HOP", "COMMUNITIES", "MED", "LOCAL-PREF", "UNTIL", "BY", "WHY"}}
 	for _, r := range routes {
 		until := ""
@@ -197,12 +206,7 @@ func (a *app) getRoutes(ctx context.Context) error {
 		}
 		t.add(r.Prefix, r.Target, r.NextHop, communityTexts(&r), number(r.MED), number(r.LocalPref), until, r.By, r.Reason)
 	}
-	if len(routes) == 0 {
-		a.printer.printf("no route is announced\n")
-		return nil
-	}
-	a.printer.print(a.printer.columns(t, "MED", "LOCAL-PREF"))
-	return nil
+	return t
 }
 
 func number(v *uint32) any {

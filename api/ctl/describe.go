@@ -2,12 +2,15 @@ package ctl
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/peerage/peerage/api"
+	"github.com/peerage/peerage/api/client"
 )
 
 // describeEvents is how many events are searched for those of one object.
@@ -54,12 +57,22 @@ func (a *app) describe(ctx context.Context, kind api.Kind, name string) error {
 		return err
 	}
 	only := focus(st, kind, name)
+	var of peering
+	if kind == api.KindCustomer {
+		if of, err = customerOf(ctx, c, name); err != nil {
+			return err
+		}
+	}
 	if a.printer.machine() {
-		return a.printer.value(struct {
+		if err := a.printer.value(struct {
 			Object rawJSON     `json:"object"`
 			Status *api.Status `json:"status"`
 			Events []api.Event `json:"events"`
-		}{rawJSON(data), only, orEmpty(events)})
+			peering
+		}{rawJSON(data), only, orEmpty(events), of}); err != nil {
+			return err
+		}
+		return of.partial()
 	}
 	text, err := toYAML(data)
 	if err != nil {
@@ -73,9 +86,69 @@ func (a *app) describe(ctx context.Context, kind api.Kind, name string) error {
 	p.section(p.vipTable(only))
 	p.section(p.memberTable(only))
 	p.section(pathTable(only))
-	p.warningLines(only)
+	if kind != api.KindCustomer || len(only.Warnings) > 0 { // its sessions tell how it is
+		a.describeWarnings(st, only)
+	}
+	p.section(p.columns(announcedTable(of.Routes), "TO", "MED", "LOCAL-PREF"))
+	p.section(p.columns(sessionTable(of.Sessions), "CUSTOMER", "VIP", "ROUTER-ID", "HOLD", "MD5", "FLAPS"))
 	p.section(eventTable(events))
-	return nil
+	return of.partial()
+}
+
+// peering is what a customer has with the fleet; of other objects nothing.
+type peering struct {
+	// Routes are what is announced to the customer, but not to all.
+	Routes   []api.RouteIntent `json:"routes,omitempty"`
+	Sessions []api.Session     `json:"sessions,omitempty"`
+	// Unreachable are the real servers whose sessions are missing.
+	Unreachable map[string]string `json:"unreachable,omitempty"`
+	// Unknown says why no session is known.
+	Unknown string `json:"unknown,omitempty"`
+}
+
+// customerOf asks for routes and sessions. That no real server answers is no
+// reason not to show the rest.
+func customerOf(ctx context.Context, c *client.Client, name string) (of peering, err error) {
+	routes, err := c.Routes(ctx)
+	if err != nil {
+		return of, err
+	}
+	of.Routes = keep(routes, func(r api.RouteIntent) bool { return r.Target.Customer == name })
+	list, err := c.Sessions(ctx, client.SessionFilter{Customer: name})
+	if err != nil {
+		of.Unknown = err.Error()
+		return of, nil
+	}
+	of.Sessions, of.Unreachable = list.Items, list.Unreachable
+	return of, nil
+}
+
+func (of *peering) partial() error {
+	if of.Unknown != "" {
+		return api.WithExit(api.ExitPartial, fmt.Errorf("the customer's sessions are not known: %s", of.Unknown))
+	}
+	return partial(of.Unreachable)
+}
+
+// describeWarnings never says that all is well while something is wrong
+// elsewhere in the site.
+func (a *app) describeWarnings(site, only *api.Status) {
+	rest := len(site.Warnings) - len(only.Warnings)
+	if len(only.Warnings) > 0 || rest == 0 {
+		a.printer.warningLines(only)
+	} else {
+		a.printer.printf("\nnothing is known to be wrong with it\n")
+	}
+	if rest > 0 {
+		a.printer.printf("%s of other objects: peeragectl status shows them\n", counted(rest, "warning"))
+	}
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.Itoa(n) + " " + what + "s"
 }
 
 // rawJSON is JSON that is printed as it is.
@@ -115,8 +188,9 @@ func pathTable(st *api.Status) *table {
 func focus(st *api.Status, kind api.Kind, name string) *api.Status {
 	out := *st
 	key := string(kind) + "/" + name
+	carriers := carriers(st, kind, name)
 	out.Warnings = keep(st.Warnings, func(w api.StatusWarning) bool {
-		return w.Object == key || w.Object == "" || kind != api.KindPool && strings.Contains(w.Message, name)
+		return w.Object == key || slices.Contains(carriers, w.Object) || w.Object == "" || kind != api.KindPool && strings.Contains(w.Message, name)
 	})
 	switch kind {
 	case api.KindPool:
@@ -160,6 +234,26 @@ func focus(st *api.Status, kind api.Kind, name string) *api.Status {
 	}
 	out.Pools = orEmpty(out.Pools)
 	return &out
+}
+
+// carriers are the load balancers that a pool or a real server depends on, and
+// the pools of a real server.
+func carriers(st *api.Status, kind api.Kind, name string) []string {
+	var objects []string
+	for _, p := range st.Pools {
+		mine := kind == api.KindPool && p.Name == name
+		if kind == api.KindRealServer && slices.ContainsFunc(p.Servers, func(m api.MemberStatus) bool { return m.Server == name }) {
+			mine = true
+			objects = append(objects, string(api.KindPool)+"/"+p.Name)
+		}
+		if !mine {
+			continue
+		}
+		for _, lb := range p.LBs {
+			objects = append(objects, string(api.KindLoadBalancer)+"/"+lb.LB)
+		}
+	}
+	return objects
 }
 
 // keep is a new list of the items that fit.

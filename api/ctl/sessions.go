@@ -98,14 +98,18 @@ func (a *app) printSessions(list *api.SessionList) error {
 		a.printer.printf("no session is told of\n")
 		return nil
 	}
+	a.printer.print(a.printer.columns(sessionTable(list.Items), "VIP", "ROUTER-ID", "HOLD", "MD5", "FLAPS"))
+	return nil
+}
+
+func sessionTable(sessions []api.Session) *table {
 	t := &table{head: []string{"CUSTOMER", "POOL", "PEER", "AS", "STATE", "SINCE", "ROUTES", "SERVER", "VIP", "ROUTER-ID", "HOLD", "MD5", "FLAPS", "LAST ERROR"}}
-	for i := range list.Items {
-		s := &list.Items[i]
+	for i := range sessions {
+		s := &sessions[i]
 		t.add(s.Customer, s.Pool, s.Peer.Addr(), number32(s.AS), cell{s.State, sessionColour(s.State)}, moment(s.Since), routes(s), s.Server,
 			s.VIP.Addr(), orNothing(s.RouterID), s.HoldTime, yesNo(s.MD5), s.Flaps, s.LastError)
 	}
-	a.printer.print(a.printer.columns(t, "VIP", "ROUTER-ID", "HOLD", "MD5", "FLAPS"))
-	return nil
+	return t
 }
 
 func sessionColour(state string) string {
@@ -192,6 +196,9 @@ func (a *app) printSession(s *api.Session) {
 	line("families", strings.Join(s.Families, ", "))
 	line("capabilities", strings.Join(s.Capabilities, ", "))
 	for _, family := range slices.Sorted(maps.Keys(s.Routes)) {
+		if s.Routes[family] == 0 && !slices.Contains(s.Families, family) {
+			continue // the router does not speak it
+		}
 		line("routes", fmt.Sprintf("%d of %s", s.Routes[family], family))
 	}
 	if s.Dropped > 0 {

@@ -181,6 +181,9 @@ func (s *Server) change(ctx context.Context, o options, fn func(c *change) error
 			return err
 		}
 		c.result.Plan = s.preview(current, c.after.State, o.now)
+		if err := fits(c.result.Plan); err != nil {
+			return err
+		}
 		c.result.Warnings = api.SiteWarnings(c.after.Objects())
 		if o.dryRun {
 			return c.show()
@@ -200,6 +203,23 @@ func (s *Server) change(ctx context.Context, o options, fn func(c *change) error
 		s.settle(ctx, revision)
 	}
 	return result, nil
+}
+
+// fits refuses what the leader could not write: it would go on with the old
+// plan for ever, and say so only in its log.
+func fits(p api.Preview) error {
+	for _, pool := range p.Pools {
+		if pool.After == nil {
+			continue
+		}
+		if err := store.FitsPlan(pool.After); err != nil {
+			return &api.Error{Code: api.ErrorTooLarge, Object: "Pool/" + pool.Pool,
+				Message: fmt.Sprintf("Pool/%s with %d neighbors and %d real servers is %v",
+					pool.Pool, len(pool.After.Speaker.Neighbors), len(pool.After.Destinations), err),
+				Hint: "write one prefix for the neighbors that share it, give them shorter names, or make two pools of it"}
+		}
+	}
+	return nil
 }
 
 // put plans the change of one object.
@@ -231,11 +251,31 @@ func (c *change) put(o api.Object) error {
 	default:
 		oc.Action = api.ActionChanged
 	}
+	// A copy: the transaction may run again, on the object as it was sent.
+	o = shallow(o)
+	meta = o.ObjectMeta()
 	meta.Generation, meta.AcceptedRisks = generation+1, sortedRisks(c.accepted)
 	oc.Generation = meta.Generation
 	c.record(o)
 	c.add(oc)
 	return nil
+}
+
+// shallow is a copy of an object of which the metadata may be set.
+func shallow(o api.Object) api.Object {
+	switch v := o.(type) {
+	case *api.Pool:
+		return new(*v)
+	case *api.LoadBalancer:
+		return new(*v)
+	case *api.RealServer:
+		return new(*v)
+	case *api.Settings:
+		return new(*v)
+	case *api.Customer:
+		return new(*v)
+	}
+	return o
 }
 
 // stale is the error of a file that was written for another generation.

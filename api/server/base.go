@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/peerage/peerage/api"
@@ -88,4 +89,22 @@ func copyKey[V any](to, from map[string]V, key string) bool {
 		to[key] = v
 	}
 	return found
+}
+
+// planned says why a wish for a real server would not be acted on: the leader
+// leaves a plan alone that it cannot read. Without this the verb would be
+// refused for what follows from it, load balancers that refuse the plan too, or
+// be taken and come to nothing.
+func planned(st *api.State, server string) error {
+	for _, key := range keys(st.Bad) {
+		_, rest, _ := strings.Cut(key, "/v1/")
+		pool, ok := strings.CutPrefix(rest, "plan/")
+		if !ok || !slices.Contains(members(st, pool), server) {
+			continue
+		}
+		return &api.Error{Code: api.ErrorUnavailable, Object: "RealServer/" + server,
+			Message: fmt.Sprintf("the plan of pool %s in the store is unreadable, so that nothing is planned for it: %v", pool, st.Bad[key]),
+			Hint:    "upgrade the controllers when a newer version wrote the plan; if it is damaged, delete " + key + " with etcdctl, and the leader writes it anew"}
+	}
+	return nil
 }

@@ -26,8 +26,8 @@ const (
 	dialNode = 2 * time.Second
 	// maxNodeAnswer bounds one real server's answer: 10,000 sessions take 10 MiB.
 	maxNodeAnswer = 32 << 20
-	// maxItems bounds the answer of all of them.
-	maxItems = 100_000
+	// maxItems bounds the answer of all of them: clients read 64 MiB.
+	maxItems = 50_000
 )
 
 // The paths of a real server's API, which are those of its speaker's socket.

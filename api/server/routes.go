@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/peerage/peerage/api"
@@ -36,6 +37,9 @@ func (s *Server) announce(ctx context.Context, r *http.Request) (any, error) {
 	return s.route(ctx, wish{in, "announce", &next.Mark, next}, func(st *api.State, was *api.RouteIntent) (string, error) {
 		next.At = asked // not what an attempt before left there
 		if err := targetExists(st, next.Target); err != nil {
+			return "", err
+		}
+		if err := targetSpeaks(st, next); err != nil {
 			return "", err
 		}
 		if was.Active(next.At) && was.Same(next) {
@@ -167,6 +171,20 @@ func targetExists(st *api.State, t api.RouteTarget) error {
 		}
 	}
 	return nil
+}
+
+// targetSpeaks refuses a route of a family that the customer does not exchange.
+func targetSpeaks(st *api.State, r *api.RouteIntent) error {
+	c := st.Customers[r.Target.Customer]
+	family := api.IPv6Unicast
+	if r.Prefix.Addr().Is4() {
+		family = api.IPv4Unicast
+	}
+	if c == nil || slices.Contains(c.Spec.Families, family) {
+		return nil
+	}
+	return &api.Error{Code: api.ErrorInvalid, Object: routeObject(r), Message: fmt.Sprintf("customer %s does not exchange %s: no session would be sent %v", c.Name, family, r.Prefix),
+		Hint: "add the family to its spec.families first"}
 }
 
 // roomFor bounds the routes, which every speaker holds and sends.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -186,4 +187,7 @@ func (s *Server) settle(ctx context.Context, revision int64) {
 		case <-changed:
 		}
 	}
+	// The leader in this process was woken by the same change. It goes first
+	// where processors are few: the answer is longer than the plan takes.
+	runtime.Gosched()
 }

@@ -2,9 +2,7 @@ package server_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -362,6 +360,8 @@ func TestStoreDown(t *testing.T) {
 	c := newCaller(t, s)
 	do[api.ApplyResult](c, "POST", "/v1/apply", site)
 	s.Lead()
+	s.Speak("rs-1", held("customers", "192.0.2.7", "established", time.Now(), 1))
+	s.Speak("rs-2", servertest.Known{})
 	s.Etcd.Stop()
 	s.Await("the mirror to know", func(st *api.State) bool { return st.Stale != nil })
 	list := do[api.List[json.RawMessage]](c, "GET", "/v1/pools", "")
@@ -377,104 +377,32 @@ func TestStoreDown(t *testing.T) {
 	}
 	c.refused("POST", "/v1/realservers/rs-1/depool", `{"reason":"x"}`, 503, api.ErrorUnavailable, "the store does not answer", "what runs on the nodes goes on")
 	c.refused("POST", "/v1/apply", site, 503, api.ErrorUnavailable)
+	c.refused("POST", "/v1/routes/announce", `{"target":{"session":"192.0.2.7"},"prefix":"0.0.0.0/0","nextHop":"198.51.100.1","reason":"x"}`, 503, api.ErrorUnavailable)
+	// What the fleet knows does not depend on the store.
+	if out := do[api.SessionList](c, "GET", "/v1/sessions", ""); len(out.Items) != 1 || out.Unreachable != nil {
+		t.Errorf("the sessions are %+v", out)
+	}
 	c.refused("GET", "/v1/events", "", 503, api.ErrorUnavailable)
 }
 
-// lines follows a stream.
-func lines(ctx context.Context, t testing.TB, url string) (next func() api.StreamLine) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { resp.Body.Close() })
-	if ct := resp.Header.Get("Content-Type"); resp.StatusCode != http.StatusOK || ct != "application/x-ndjson" {
-		t.Fatalf("%s: %s %s", url, resp.Status, ct)
-	}
-	d := json.NewDecoder(resp.Body)
-	return func() api.StreamLine {
-		t.Helper()
-		var line api.StreamLine
-		if err := d.Decode(&line); err != nil {
-			t.Fatalf("%s: %v", url, err)
-		}
-		return line
-	}
-}
-
-func TestStreams(t *testing.T) {
-	s := servertest.New(t, func(cfg *server.Config) { cfg.MaxWatches, cfg.Heartbeat = 2, 50*time.Millisecond })
+// TestPlanTooLarge: what the leader could not write is refused when it is
+// applied, also when each object by itself is small enough.
+func TestPlanTooLarge(t *testing.T) {
+	s := servertest.New(t, func(c *server.Config) { c.MaxBody = 4 << 20 })
 	c := newCaller(t, s)
-	doc := readDocument(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	list := lines(ctx, t, s.HTTP.URL+"/v1/realservers?watch=1")
-	if line := list(); line.Type != api.StreamValue || !strings.Contains(string(line.Value), `"items":[]`) {
-		t.Errorf("the first line is %+v", line)
-	}
-	if line := list(); line.Type != api.StreamHeartbeat {
-		t.Errorf("the second line is %+v", line)
-	}
-	events := lines(ctx, t, s.HTTP.URL+"/v1/events?watch=1")
-	if line := events(); line.Type != api.StreamHeartbeat {
-		t.Errorf("a stream of events begins with %+v", line)
-	}
-	c.refused("GET", "/v1/status?watch=1", "", 503, api.ErrorOverloaded, "2 watch streams")
-
-	do[api.ApplyResult](c, "POST", "/v1/apply", site)
-	line := list()
-	for line.Type == api.StreamHeartbeat {
-		line = list()
-	}
-	if !strings.Contains(string(line.Value), "rs-1") {
-		t.Errorf("the change is %s", line.Value)
-	}
-	event := events()
-	for event.Type == api.StreamHeartbeat {
-		event = events()
-	}
-	var v any
-	if err := json.Unmarshal(event.Value, &v); err != nil || event.ID == "" {
-		t.Errorf("%+v: %v", event, err)
-	}
-	for _, e := range doc.check(doc.at("components", "schemas", "Event").(map[string]any), v, "$") {
-		t.Error(e)
-	}
-	cancel()
-	// Both places are free again, once the server has noticed.
-	resume := context.WithoutCancel(t.Context())
-	url := s.HTTP.URL + "/v1/events?watch=1&from=" + event.ID
-	for {
-		status, _ := c.get(resume, url)
-		if status == http.StatusOK {
-			break
+	pool := func(neighbors int) string {
+		var b strings.Builder
+		for i := range neighbors {
+			fmt.Fprintf(&b, "{name: a-customer-with-a-long-name-%05d,prefix: 10.%d.%d.%d/32,as: 64512},", i, i>>16, i>>8&255, i&255)
 		}
+		return strings.Replace(site, "{name: customers, prefix: 192.0.2.0/24}", b.String(), 1)
 	}
-	again := lines(t.Context(), t, url)
-	next := again()
-	for next.Type == api.StreamHeartbeat {
-		next = again()
+	e := c.refused("POST", "/v1/apply", pool(13_000), 413, api.ErrorTooLarge,
+		"Pool/edge with 13000 neighbors and 2 real servers is too large for the store: its plan takes", "can have 1023 KiB")
+	if !strings.Contains(e.Hint, "make two pools of it") {
+		t.Errorf("the way out is %q", e.Hint)
 	}
-	if next.ID <= event.ID || !strings.Contains(string(next.Value), "RealServer/") {
-		t.Errorf("resumed after %s with %+v", event.ID, next)
+	if out := do[api.ApplyResult](c, "POST", "/v1/apply", pool(11_000)); !out.Changed {
+		t.Errorf("what fits is not taken: %+v", out)
 	}
-}
-
-// get asks for the head of an answer alone.
-func (c *caller) get(ctx context.Context, url string) (int, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return 0, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	return resp.StatusCode, errors.Join(resp.Body.Close())
 }

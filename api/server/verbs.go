@@ -50,6 +50,12 @@ func (s *Server) verb(r *http.Request, name string) (*verb, error) {
 	return v, err
 }
 
+// takes tells whether the verb takes something away. What gives it back is
+// always allowed.
+func (v *verb) takes() bool {
+	return v.name == "depool" || v.name == "weight" && v.Weight != nil && *v.Weight != api.WeightReset
+}
+
 // until is when the intent ends.
 func until(r api.VerbRequest, now time.Time) (time.Time, error) {
 	switch {
@@ -179,6 +185,11 @@ func (s *Server) intend(ctx context.Context, v *verb, fn func(*api.ServerIntent)
 		done := fn(&next)
 		if done == "" {
 			return nil
+		}
+		if v.takes() {
+			if err := planned(current, v.server); err != nil {
+				return err
+			}
 		}
 		after := newOverlay(current)
 		after.intent(&next)

@@ -50,6 +50,11 @@ const (
 	// identityEvery bounds how often a cache is written only because the
 	// revision moved on.
 	identityEvery = 30 * time.Second
+	// gather is how long a change waits for others before the copy is written.
+	// A change seldom comes alone (an intent, the plan that follows, what nodes
+	// made of it), rendering the copy takes longer than planning, and whoever
+	// acts on the change is at work at the very same time.
+	gather = 500 * time.Millisecond
 )
 
 func newCache(path string, log hclog.Logger, metrics *Metrics) *cache {
@@ -163,6 +168,7 @@ func (c *cache) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-c.wake:
+			sleep(ctx, gather)
 		}
 		c.write()
 	}

@@ -21,6 +21,8 @@ type builder struct {
 	raw     map[string][]byte // what the cache keeps of values
 	marks   map[string]mark   // the history of every key, refused ones too
 	dirty   bool              // the cache's part changed since it was saved
+	// sequence is the revision of the last Update.
+	sequence int64
 }
 
 type leader struct {
@@ -38,6 +40,9 @@ func (b *builder) forget() { b.marks = map[string]mark{} }
 // put takes a new value. One that cannot be decoded leaves the last good one.
 func (b *builder) put(kv *mvccpb.KeyValue) {
 	key := string(kv.Key)
+	if key == sequenceKey {
+		b.sequence = kv.ModRevision
+	}
 	if !mirrored(key) {
 		return
 	}
@@ -83,6 +88,7 @@ func (b *builder) replace(kvs []*mvccpb.KeyValue) {
 			}
 		}
 	}
+	b.sequence = 0
 	for _, kv := range kvs {
 		b.put(kv)
 	}

@@ -38,7 +38,12 @@ func (s *Store) AppendEvent(ctx context.Context, e api.Event) error {
 	return s.trimEvents(ctx)
 }
 
+// trimEvents looks now and then only: a look is a passage of etcd, and what was
+// appended since the last one may stand there a while longer.
 func (s *Store) trimEvents(ctx context.Context) error {
+	if every := int64(max(1, s.cfg.MaxEvents/20)); (s.appended.Add(1)-1)%every != 0 {
+		return nil
+	}
 	ctx, cancel := s.request(ctx)
 	defer cancel()
 	r, err := s.client.Get(ctx, eventKeys, clientv3.WithPrefix(), clientv3.WithCountOnly())

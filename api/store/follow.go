@@ -222,6 +222,9 @@ func (m *Mirror) take(r clientv3.WatchResponse) {
 			continue // handed over before
 		}
 		to = max(to, e.Kv.ModRevision)
+		if string(e.Kv.Key) == sequenceKey && e.Type == clientv3.EventTypePut {
+			m.builder.put(e.Kv)
+		}
 		if !mirrored(string(e.Kv.Key)) {
 			continue
 		}

@@ -36,8 +36,9 @@ type Mirror struct {
 	listed   bool  // the builder holds a complete list
 	behind   error // why the copy may be behind the store; nil once caught up
 
-	mu          sync.Mutex
+	mu          sync.Mutex // guards the fields below
 	state       *api.State
+	basis       basis // of state
 	subscribers []chan struct{}
 }
 
@@ -125,7 +126,7 @@ func (m *Mirror) publish() {
 		}
 	}
 	m.cache.save(m.builder, m.identity)
-	m.replace(old, st)
+	m.replace(old, st, m.builder.basis())
 }
 
 // report keeps the state and says why it may be behind, or why the store that
@@ -145,10 +146,10 @@ func (m *Mirror) report(err error) {
 			st.StaleSince = time.Now()
 		}
 	}
-	m.replace(old, &st)
+	m.replace(old, &st, m.basisNow())
 }
 
-func (m *Mirror) replace(old, st *api.State) {
+func (m *Mirror) replace(old, st *api.State, at basis) {
 	switch {
 	case st.Held != nil && old.Held == nil:
 		m.store.log.Error("store held", "error", st.Held)
@@ -160,7 +161,7 @@ func (m *Mirror) replace(old, st *api.State) {
 	m.store.metrics.observe(st)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.state = st
+	m.state, m.basis = st, at
 	for _, ch := range m.subscribers {
 		select {
 		case ch <- struct{}{}:

@@ -66,6 +66,8 @@ type Store struct {
 	// mirror is the one that was made last: writes are refused while it holds
 	// the store.
 	mirror atomic.Pointer[Mirror]
+	// appended counts the appendings of this process to the event trail.
+	appended atomic.Int64
 }
 
 // Open makes a client. It does no I/O: etcd may be down, and may stay so.

@@ -15,8 +15,8 @@ import (
 // updateAttempts bounds how often Update tries again after a conflict.
 const updateAttempts = 16
 
-// Update runs fn on a fresh, linearizable state and commits its writes, if no
-// other Update committed meanwhile; else fn runs again on a newer state. So two
+// Update runs fn on a linearizable state and commits its writes, if no other
+// Update committed meanwhile; else fn runs again on a newer state. So two
 // verbs cannot both pass a guard that only one of them may pass. When fn makes
 // no write, nothing is committed. An error of fn ends the Update unchanged.
 //
@@ -26,6 +26,9 @@ const updateAttempts = 16
 //
 // It returns the store's revision after the commit.
 func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) (revision int64, err error) {
+	if revision, done, err := s.quickUpdate(ctx, fn); done {
+		return revision, err
+	}
 	again := &retry{first: 10 * time.Millisecond, most: 250 * time.Millisecond}
 	for range updateAttempts {
 		revision, err := s.tryUpdate(ctx, fn)
@@ -86,15 +89,16 @@ func (s *Store) tryUpdate(ctx context.Context, fn func(tx *Tx) error) (int64, er
 	return s.commit(ctx, tx, sequence, id.Revision)
 }
 
-func (s *Store) commit(ctx context.Context, tx *Tx, sequence, revision int64) (int64, error) {
+func (s *Store) commit(ctx context.Context, tx *Tx, sequence, revision int64, conditions ...clientv3.Cmp) (int64, error) {
 	ops, err := tx.operations()
 	if err != nil {
 		return 0, err
 	}
 	request, cancel := s.request(ctx)
 	defer cancel()
+	conditions = append(conditions, clientv3.Compare(clientv3.ModRevision(sequenceKey), "=", sequence))
 	r, err := s.client.Txn(request).
-		If(clientv3.Compare(clientv3.ModRevision(sequenceKey), "=", sequence)).
+		If(conditions...).
 		Then(append(ops, clientv3.OpPut(sequenceKey, strconv.FormatInt(revision, 10)))...).
 		Commit()
 	switch {

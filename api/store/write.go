@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,6 +14,24 @@ import (
 
 	"github.com/peerage/peerage/api"
 )
+
+// A plan grows without a change of configuration: the reasons of operators stand
+// in it, for each real server that is out. So much is kept free for that.
+const reasonRoom, mostRoom = 512, 128 << 10
+
+// FitsPlan tells whether a plan can be written, also when operators take real
+// servers out; the error is an ErrTooLarge with the sizes.
+func FitsPlan(p *api.Plan) error {
+	data, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	most := maxValue - min(reasonRoom*len(p.Destinations), mostRoom)
+	if len(data) > most {
+		return fmt.Errorf("%w: its plan takes %d KiB, and can have %d KiB", ErrTooLarge, (len(data)+1023)>>10, most>>10)
+	}
+	return nil
+}
 
 // PutPaths writes what an LB measured. The schema is filled in.
 func (s *Store) PutPaths(ctx context.Context, o *api.PathObservation) error {

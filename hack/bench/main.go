@@ -21,15 +21,17 @@ import (
 type bencher struct {
 	bin    string
 	rounds int
+	note   string
 	// servers and lbs are the sizes of site that are measured.
 	servers, lbs []int
 }
 
-// Main is the command: -bench NAME, -rounds N.
+// Main is the command: -bench NAME, -rounds N, and so on.
 func Main(ctx context.Context, args []string, out io.Writer) error {
 	fs := flag.NewFlagSet("peerage-bench", flag.ContinueOnError)
 	name := fs.String("bench", "", "change-to-kernel or no-op; both when empty")
 	rounds := fs.Int("rounds", 30, "measurements for each size of site")
+	note := fs.String("note", "", "what a reader of the report must know of the run, such as what else the machine did")
 	servers := fs.String("servers", "1,16,64,256", "numbers of real servers")
 	lbs := fs.String("lbs", "1,4", "numbers of load balancers")
 	self, err := os.Executable()
@@ -40,7 +42,7 @@ func Main(ctx context.Context, args []string, out io.Writer) error {
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	b := &bencher{bin: *bin, rounds: *rounds}
+	b := &bencher{bin: *bin, rounds: *rounds, note: *note}
 	if b.servers, err = numbers(*servers); err != nil {
 		return err
 	}
@@ -73,7 +75,7 @@ func numbers(list string) ([]int, error) {
 }
 
 func (b *bencher) one(ctx context.Context, name string, out io.Writer) error {
-	r := &Report{Bench: name, At: time.Now().UTC().Truncate(time.Second), Kernel: result.Kernel(), Mode: os.Getenv("PEERAGE_LAB_MODE"), CPUs: runtime.NumCPU()}
+	r := &Report{Bench: name, At: time.Now().UTC().Truncate(time.Second), Kernel: result.Kernel(), Mode: os.Getenv("PEERAGE_LAB_MODE"), CPUs: runtime.NumCPU(), Note: b.note}
 	switch name {
 	case "change-to-kernel":
 		for _, lbs := range b.lbs {

@@ -17,8 +17,10 @@ type Report struct {
 	Kernel string    `json:"kernel"`
 	// Mode says whether the kernel was the machine's own (host) or an emulated
 	// guest's (vm).
-	Mode   string   `json:"mode"`
-	CPUs   int      `json:"cpus"`
+	Mode string `json:"mode"`
+	CPUs int    `json:"cpus"`
+	// Note is what a reader must know of the run.
+	Note   string   `json:"note,omitempty"`
 	Change []Change `json:"change,omitempty"`
 	Noop   *Noop    `json:"noop,omitempty"`
 }
@@ -77,6 +79,9 @@ func round(v float64) float64 { return math.Round(v*10) / 10 }
 // Markdown is the report for people.
 func (r *Report) Markdown(out io.Writer) error {
 	fmt.Fprintf(out, "# %s\n\n%s, kernel %s, %s, %d CPUs.\n", r.Bench, r.At.UTC().Format(time.DateOnly), r.Kernel, where(r.Mode), r.CPUs)
+	if r.Note != "" {
+		fmt.Fprintf(out, "\n%s\n", r.Note)
+	}
 	if len(r.Change) > 0 {
 		fmt.Fprint(out, "\nFrom the API's acceptance of a depool until the last LB's kernel shows it; keepalived: from the\nedit of its file, which a SIGHUP follows. Both check the servers' health at the same interval.\n\n"+
 			"| real servers | LBs | Peerage p50 / p99 ms | keepalived p50 / p99 ms | ratio p50 / p99 | n |\n|---|---|---|---|---|---|\n")

@@ -25,6 +25,13 @@ func (r *Story) established(_ context.Context, args []string) error {
 			return err
 		}
 	}
+	// Their routers are asked first: that costs less.
+	if err := r.sessions.Update(); err != nil {
+		return err
+	}
+	if n := r.sessions.Established(); n < want {
+		return fmt.Errorf("%d of %d sessions are established by their routers' word, want %d; missing %s", n, len(r.sessions.All()), want, r.down())
+	}
 	m, err := r.Holders()
 	if err != nil {
 		return err
@@ -35,6 +42,17 @@ func (r *Story) established(_ context.Context, args []string) error {
 	return nil
 }
 
+// down lists the customers whose router has no session.
+func (r *Story) down() string {
+	var names []string
+	for _, s := range r.sessions.All() {
+		if !s.Established {
+			names = append(names, s.Customer.Name)
+		}
+	}
+	return list(names, " ")
+}
+
 // missing lists the customers without a session.
 func (r *Story) missing(m Mapping) string {
 	var names []string
@@ -43,7 +61,18 @@ func (r *Story) missing(m Mapping) string {
 			names = append(names, s.Customer.Name)
 		}
 	}
-	return strings.Join(names, " ")
+	return list(names, " ")
+}
+
+// maxListed bounds what an error lists: there may be thousands.
+const maxListed = 30
+
+func list(words []string, separator string) string {
+	more := ""
+	if n := len(words); n > maxListed {
+		words, more = words[:maxListed], fmt.Sprintf("%sand %d more", separator, n-maxListed)
+	}
+	return strings.Join(words, separator) + more
 }
 
 // flapped: exactly N sessions, or those of a server as saved, went down since
@@ -61,7 +90,7 @@ func (r *Story) flapped(_ context.Context, args []string) error {
 	}
 	if n, err := strconv.Atoi(args[0]); err == nil {
 		if len(got) != n {
-			return fmt.Errorf("%d sessions flapped, want %d: %s", len(got), n, strings.Join(why, ", "))
+			return fmt.Errorf("%d sessions flapped, want %d: %s", len(got), n, list(why, ", "))
 		}
 		return nil
 	}
@@ -70,7 +99,7 @@ func (r *Story) flapped(_ context.Context, args []string) error {
 		return err
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		return fmt.Errorf("the wrong sessions flapped (-want +got):\n%s%s", diff, strings.Join(why, "\n"))
+		return fmt.Errorf("the wrong sessions flapped, %d instead of %d (-want +got):\n%s%s", len(got), len(want), diff, list(why, "\n"))
 	}
 	return nil
 }
@@ -97,38 +126,23 @@ func (r *Story) holds(_ context.Context, args []string) error {
 		return err
 	}
 	if len(got) != want {
-		return fmt.Errorf("%s holds %d sessions, want %d: %s", args[0], len(got), want, strings.Join(got, " "))
+		return fmt.Errorf("%s holds %d sessions, want %d: %s", args[0], len(got), want, list(got, " "))
 	}
 	return nil
 }
 
-// mapping: every customer is where it was, but for those that were on an
-// excepted server: they are on another one.
-func (r *Story) mapping(_ context.Context, args []string) error {
-	before, known := r.mappings[args[0]]
-	if !known {
-		return fmt.Errorf("no mapping was saved as %q", args[0])
+// heard: every session of the swarm is up, and its server has acknowledged
+// something since the mark: what moved without a flap is alive all the way.
+func (r *Story) heard(ctx context.Context, args []string) error {
+	if args[0] != "all" || r.Lab.Topology.Swarm.Sessions == 0 {
+		return errors.New("want: all, on a site with a swarm")
 	}
-	var except []string
-	if len(args) > 1 {
-		if args[1] != "except" {
-			return fmt.Errorf("%q is not understood; want except SERVER", args[1])
-		}
-		except = args[2:]
-	}
-	now, err := r.Holders()
+	s, err := r.Lab.Topology.SwarmClient().Status(ctx)
 	if err != nil {
 		return err
 	}
-	if moves := now.Moved(before, except...); len(moves) > 0 {
-		return fmt.Errorf("%d moved: %s", len(moves), strings.Join(moves, ", "))
-	}
-	for _, server := range except {
-		for _, c := range before.On(server) {
-			if to := now[c]; to == server || to == "" {
-				return fmt.Errorf("%s was on %s and is on %q; it should be elsewhere", c, server, to)
-			}
-		}
+	if s.Acked != s.Sessions {
+		return fmt.Errorf("%d of %d sessions were acknowledged something since the mark; %d are up", s.Acked, s.Sessions, s.Established)
 	}
 	return nil
 }
@@ -198,10 +212,17 @@ func (r *Story) weight(_ context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		got := lab.Weights(table, n)
-		if len(got) != len(r.vips()) || slices.ContainsFunc(got, func(w int) bool { return w != want }) {
-			return fmt.Errorf("%s has weights %v on %s, want %d for each VIP", args[0], got, lb.Name, want)
+		if err := r.weightsAre(lb, table, n, want); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func (r *Story) weightsAre(lb lab.Node, table string, n lab.Node, want int) error {
+	got := lab.Weights(table, n)
+	if len(got) != len(r.vips()) || slices.ContainsFunc(got, func(w int) bool { return w != want }) {
+		return fmt.Errorf("%s has weights %v on %s, want %d for each VIP", n.Name, got, lb.Name, want)
 	}
 	return nil
 }

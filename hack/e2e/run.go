@@ -19,7 +19,7 @@ import (
 type Story struct {
 	*Site
 	scenario *Scenario
-	// mark is the moment since which flaps count.
+	// mark is the moment since which flaps count, and acknowledgements.
 	mark time.Time
 	// mappings and tables are what was saved, by name.
 	mappings map[string]Mapping
@@ -146,18 +146,24 @@ func (s *Site) Status(ctx context.Context) (*api.Status, error) {
 }
 
 // Holders is the mapping of established sessions: the customer's router says
-// that it is up, the real server's kernel that it has the connection.
+// that it is up, the real server's kernel that it has the connection. The swarm
+// also knows who answered; when it disagrees, nobody holds the session.
 func (s *Site) Holders() (Mapping, error) {
 	if err := s.sessions.Update(); err != nil {
 		return nil, err
 	}
-	all, err := s.Lab.Holders()
+	all, err := s.Lab.Holders(s.sessions)
 	if err != nil {
 		return nil, err
 	}
+	answered := make(map[netip.Addr]string)
+	for _, n := range s.Lab.Topology.RealServerNodes() {
+		answered[n.Addr(true)] = n.Name
+	}
 	m := make(Mapping)
 	for _, one := range s.sessions.All() {
-		if server := all[one.Customer.Name]; one.Established && server != "" {
+		server := all[one.Customer.Name]
+		if one.Established && server != "" && (!one.Server.IsValid() || answered[one.Server] == server) {
 			m[one.Customer.Name] = server
 		}
 	}

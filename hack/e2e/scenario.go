@@ -53,7 +53,7 @@ type Step struct {
 }
 
 // maxLimit bounds every wait: a longer one is a mistake in the scenario.
-const maxLimit = 2 * time.Minute
+const maxLimit = 5 * time.Minute
 
 // Parse reads a scenario. Every mistake in it is reported, with its line.
 func Parse(name string, text []byte) (*Scenario, error) {

@@ -50,7 +50,7 @@ func TestParseRefuses(t *testing.T) {
 		"unknown step":           {"frobnicate", `step "frobnicate" is not known`},
 		"wait for a command":     {"wait 1s kill lb-1", "only an expectation can be waited for"},
 		"wait without a time":    {"wait established all", `"established" is not a duration`},
-		"wait too long":          {"wait 3m established all", "is not a duration up to 2m0s"},
+		"wait too long":          {"wait 6m established all", "is not a duration up to 5m0s"},
 		"nothing to wait for":    {"wait 3s", "needs a duration and an expectation"},
 		"too few arguments":      {"weight rs-1", "usage: weight SERVER N"},
 		"too many arguments":     {"established 1 2", "usage: established N|all"},
@@ -73,9 +73,13 @@ func TestParseRefuses(t *testing.T) {
 // Every scenario in the repository can be run: its steps are known, and so is
 // its topology.
 func TestScenarios(t *testing.T) {
-	all, err := Load("scenarios", regexp.MustCompile(""))
-	if err != nil {
-		t.Fatal(err)
+	var all []*Scenario
+	for _, dir := range []string{"scenarios", "scenarios/swarm"} {
+		some, err := Load(dir, regexp.MustCompile(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, some...)
 	}
 	for _, s := range all {
 		if _, err := lab.ReadTopology("../lab/topologies/" + s.Topology + ".yaml"); err != nil {

@@ -23,6 +23,7 @@ type suite struct {
 	out     io.Writer
 	verbose bool
 	bin     string
+	swarm   int
 	results string
 	start   time.Time
 
@@ -36,11 +37,13 @@ type suite struct {
 func Main(ctx context.Context, args []string, out io.Writer) error {
 	fs := flag.NewFlagSet("peerage-e2e", flag.ContinueOnError)
 	match := fs.String("run", "", "run the scenarios whose name matches this regular expression")
+	dir := fs.String("scenarios", "hack/e2e/scenarios", "folder of the scenarios")
 	verbose := fs.Bool("v", false, "print every step with how long it took")
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
+	swarm := fs.Int("swarm", 0, "how many sessions a swarm has, a tenth of which sign; 0: as the topology says")
 	bin := fs.String("bin", filepath.Dir(self), "folder of the compiled programs")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -49,13 +52,13 @@ func Main(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	scenarios, err := Load("hack/e2e/scenarios", re)
+	scenarios, err := Load(*dir, re)
 	if err != nil {
 		return err
 	}
 	// A stable sort keeps the order of names within a topology.
 	slices.SortStableFunc(scenarios, func(a, b *Scenario) int { return strings.Compare(a.Topology, b.Topology) })
-	s := &suite{out: out, verbose: *verbose, bin: *bin, results: os.Getenv("LAB_OUT"), start: time.Now()}
+	s := &suite{out: out, verbose: *verbose, bin: *bin, swarm: *swarm, results: os.Getenv("LAB_OUT"), start: time.Now()}
 	return s.run(ctx, scenarios)
 }
 
@@ -126,6 +129,12 @@ func (s *suite) up(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	if s.swarm > 0 && topology.Swarm.Sessions > 0 {
+		topology.Swarm.Sessions, topology.Swarm.MD5 = s.swarm, s.swarm/10
+		if err := topology.Validate(); err != nil {
+			return err
+		}
+	}
 	s.topology = name
 	s.lab = &lab.Lab{Topology: topology, Bin: s.bin}
 	s.site = NewSite(s.lab)
@@ -134,7 +143,7 @@ func (s *suite) up(ctx context.Context, name string) error {
 		s.site.Trace = s.print
 	}
 	s.print("      site %s: %d load balancers, %d real servers, %d controllers, %d customers", name,
-		topology.LoadBalancers, topology.RealServers, topology.Controllers, len(topology.CustomerNodes()))
+		topology.LoadBalancers, topology.RealServers, topology.Controllers, len(topology.CustomerNodes())+topology.Swarm.Sessions)
 	return s.lab.Up(ctx)
 }
 

@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/peerage/peerage/hack/lab"
 )
 
 // verb is one kind of step: something to do, or something to expect.
@@ -54,7 +57,7 @@ func verbs(r *Story) map[string]verb {
 		"crash":  sig(unix.SIGKILL),
 		"freeze": sig(unix.SIGSTOP),
 		"thaw":   sig(unix.SIGCONT),
-		"reset":  on("CUSTOMER...|all|moved:NAME|on:SERVER@NAME", r.reset),
+		"reset":  {usage: "CUSTOMER...|all|moved:NAME|on:SERVER@NAME", least: 1, most: -1, do: r.resetStep},
 		"etcd":   {usage: "put KEY FILE | del KEY", least: 2, most: 3, file: etcdFile, do: r.etcd},
 		"restart": on("NODE/PROGRAM...", func(ctx context.Context, name string) error {
 			return errors.Join(r.Lab.Signal(ctx, name, unix.SIGTERM), r.Lab.Start(ctx, name))
@@ -62,17 +65,15 @@ func verbs(r *Story) map[string]verb {
 		"md5": {usage: "CUSTOMER KEY|right", least: 2, most: 2, do: func(_ context.Context, _ Step, args []string) error {
 			return r.Lab.Rekey(args[0], strings.TrimPrefix(args[1], "right"))
 		}},
-		"mark": {do: func(_ context.Context, _ Step, _ []string) error {
-			r.mark = time.Now()
-			return nil
-		}},
+		"mark": {do: r.markNow},
 		"save": {usage: "mapping|tables NAME", least: 2, most: 2, do: r.save},
 		"let":  {usage: "NAME leader|generation|follower", least: 2, most: 2, do: r.let},
 
 		"established": expect("N|all", 1, 1, r.established),
 		"flapped":     expect("N | on:SERVER@NAME", 1, 1, r.flapped),
+		"heard":       expect("all", 1, 1, r.heard),
 		"holds":       expect("SERVER N|same:NAME", 2, 2, r.holds),
-		"mapping":     expect("NAME [except SERVER...]", 1, -1, r.mapping),
+		"mapping":     expect("plan | NAME [except SERVER...]", 1, -1, r.mapping),
 		"tables":      {usage: "equal | same NAME | golden FILE", least: 1, most: 2, file: goldenFile, expect: r.tablesAre},
 		"weight":      expect("SERVER N", 2, 2, r.weight),
 		"nexthops":    expect("[LB...]", 0, -1, r.nexthops),
@@ -113,18 +114,43 @@ func (r *Story) ctl(ctx context.Context, step Step, args []string) error {
 	return nil
 }
 
-// reset makes customers connect anew, as after an outage of their own.
-func (r *Story) reset(_ context.Context, which string) error {
-	customers, err := r.choose(which)
-	if err != nil {
-		return err
+// markNow begins a new period, here and in the swarm.
+func (r *Story) markNow(ctx context.Context, _ Step, _ []string) error {
+	if r.Lab.Topology.Swarm.Sessions > 0 {
+		if _, err := r.Lab.Topology.SwarmClient().Mark(ctx); err != nil {
+			return err
+		}
 	}
+	r.mark = time.Now()
+	return nil
+}
+
+func (r *Story) resetStep(ctx context.Context, _ Step, args []string) error {
+	var customers []string
+	for _, which := range args {
+		chosen, err := r.choose(which)
+		if err != nil {
+			return err
+		}
+		customers = append(customers, chosen...)
+	}
+	return r.reset(ctx, customers)
+}
+
+// reset makes customers connect anew, as after an outage of their own. To the
+// swarm it is no flap: it was told to.
+func (r *Story) reset(ctx context.Context, customers []string) error {
+	var swarm []int
 	for _, c := range customers {
+		if i, ok := lab.SwarmIndex(c); ok {
+			swarm = append(swarm, i)
+			continue
+		}
 		if _, err := r.Lab.Output(c, "birdc", "-s", "/run/peerage/"+c+"/bird.ctl", "restart", "vip"); err != nil {
 			return err
 		}
 	}
-	return nil
+	return r.Lab.ResetSwarm(ctx, swarm)
 }
 
 // choose lists the customers that a word stands for.
@@ -133,8 +159,8 @@ func (r *Story) choose(which string) ([]string, error) {
 	switch kind {
 	case "all":
 		var all []string
-		for _, n := range r.Lab.Topology.CustomerNodes() {
-			all = append(all, n.Name)
+		for _, s := range r.sessions.All() {
+			all = append(all, s.Customer.Name)
 		}
 		return all, nil
 	case "on":
@@ -159,6 +185,7 @@ func (r *Story) choose(which string) ([]string, error) {
 				moved = append(moved, c)
 			}
 		}
+		slices.Sort(moved)
 		return moved, nil
 	}
 	return []string{which}, nil

@@ -24,7 +24,7 @@ func (t Topology) Files(n Node) []File {
 		return []File{conf(t.lbConfig(n)), {Name: "peerage.conf", Mode: 0o644}}
 	case RoleCustomer:
 		return []File{conf(t.customerConfig(n))}
-	case RoleRealServer:
+	case RoleRealServer, RoleSwarm:
 		return []File{{Name: "secrets/" + MD5Secret, Text: MD5Key + "\n", Mode: 0o400}}
 	}
 	return nil

@@ -141,8 +141,28 @@ func (l *Lab) Up(ctx context.Context) error {
 	if err := l.StartNodes(ctx, append(t.LBNodes(), t.RealServerNodes()...)...); err != nil {
 		return err
 	}
-	l.report("%d customers", len(t.CustomerNodes()))
-	return l.StartNodes(ctx, t.CustomerNodes()...)
+	customers := t.CustomerNodes()
+	l.report("%d customers", len(customers)+t.Swarm.Sessions)
+	if t.Swarm.Sessions > 0 {
+		customers = append(customers, t.SwarmNode())
+		l.awaitVIPs(ctx)
+	}
+	return l.StartNodes(ctx, customers...)
+}
+
+// awaitVIPs waits until the fabric has routes to all VIPs, for a while: the
+// attempts of a swarm before that fill its logs, and the processor.
+func (l *Lab) awaitVIPs(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	_ = poll(ctx, 500*time.Millisecond, func() bool {
+		for _, vip := range l.Topology.Pool.VIPs {
+			if lbs, err := l.NextHops(vip); err != nil || len(lbs) < l.Topology.LoadBalancers {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // Apply hands the site's configuration in. A controller that has just started

@@ -31,7 +31,7 @@ func sysctls(role Role) map[string]string {
 		s["net.ipv6.fib_multipath_hash_policy"] = "1"
 		s["net.ipv4.conf.all.send_redirects"] = "0"
 		s["net.ipv4.conf.default.send_redirects"] = "0"
-	case RoleCustomer:
+	case RoleCustomer, RoleSwarm:
 		// veth carries the sender's hash into the router's ECMP choice; a new
 		// hash with each retransmission would re-roll the path.
 		s["net.core.txrehash"] = "0"
@@ -64,7 +64,7 @@ type link struct{ port, device, bridge string }
 func (n Node) links() []link {
 	var all []link
 	switch n.Role {
-	case RoleCustomer:
+	case RoleCustomer, RoleSwarm:
 		all = append(all, link{n.Name, "eth0", custBridge})
 	case RoleRouter, RoleLB, RoleRealServer:
 		all = append(all, link{"d-" + n.Name, "eth0", lanBridge})
@@ -77,7 +77,7 @@ func (n Node) links() []link {
 
 // outside is the node that holds the outer ends of a node's links; empty: none.
 func (n Node) outside() string {
-	if n.Role == RoleCustomer {
+	if n.Role == RoleCustomer || n.Role == RoleSwarm {
 		return Router
 	}
 	return ""
@@ -127,9 +127,20 @@ func (t Topology) innerLinks(n Node) string {
 		b.add("link set %s up", custBridge)
 		b.add("addr add %s dev %s", at(cust4Base, 0, 1), custBridge)
 		b.add("addr add %s dev %s nodad", at(cust6Base, 0, 1), custBridge)
+		if swarm := t.SwarmNode(); t.Swarm.Sessions > 0 {
+			for _, p := range swarmPrefixes() {
+				b.add("route add %s via %s", p, swarm.Addr(p.Addr().Is4()))
+			}
+		}
 	case RoleLB, RoleRealServer:
 		b.add("route add default via %s", at(lan4Base, 0, 1).Addr())
 		b.add("route add default via %s", at(lan6Base, 0, 1).Addr())
+	case RoleSwarm:
+		b.add("route add default via %s", at(cust4Base, 0, 1).Addr())
+		b.add("route add default via %s", at(cust6Base, 0, 1).Addr())
+		for _, p := range swarmPrefixes() {
+			b.add("route add local %s dev lo", p)
+		}
 	case RoleCustomer:
 		base := cust6Base
 		if n.VIP.Is4() {

@@ -18,23 +18,27 @@ const (
 	RoleLB         Role = "lb"
 	RoleRealServer Role = "realserver"
 	RoleCustomer   Role = "customer"
+	RoleSwarm      Role = "swarm"
 )
 
 // Root is where a running lab keeps sockets, configuration, logs and state.
 const Root = "/run/peerage"
 
-// Router and Store are the names of the nodes of which there is one.
+// Router, Store and SwarmName are the names of the nodes of which there is one.
 const (
-	Router = "rt"
-	Store  = "store"
+	Router    = "rt"
+	Store     = "store"
+	SwarmName = "swarm"
 )
 
-// AS numbers of the site. Customers count up from CustomerAS.
+// AS numbers of the site. Customers count up from CustomerAS, those of the swarm
+// from SwarmAS.
 const (
 	RouterAS   = 65000
 	PoolAS     = 65001
 	FabricAS   = 65010
 	CustomerAS = 64600
+	SwarmAS    = 4200000000
 )
 
 // MD5Secret is the name of the key that some customers sign with, MD5Key the
@@ -90,7 +94,18 @@ var (
 	cust4MD5   = netip.MustParsePrefix("10.64.128.0/17")
 	cust6Plain = netip.MustParsePrefix("fd64::1:0/112")
 	cust6MD5   = netip.MustParsePrefix("fd64::2:0/112")
+
+	// The customers of the swarm are behind its node.
+	swarm4Plain = netip.MustParsePrefix("10.65.0.0/17")
+	swarm4MD5   = netip.MustParsePrefix("10.65.128.0/17")
+	swarm6Plain = netip.MustParsePrefix("fd65::1:0/112")
+	swarm6MD5   = netip.MustParsePrefix("fd65::2:0/112")
 )
+
+// swarmPrefixes are the sources of the swarm's sessions.
+func swarmPrefixes() []netip.Prefix {
+	return []netip.Prefix{swarm4Plain, swarm6Plain, swarm4MD5, swarm6MD5}
+}
 
 // at is the address base + a*256 + b with the prefix length of base.
 func at(base netip.Prefix, a, b int) netip.Prefix {
@@ -170,9 +185,18 @@ func (t Topology) CustomerNodes() []Node {
 		family(t.Customers.V4, t.Customers.V6, md5v6, false, cust6Plain, cust6MD5, cust6Base.Bits()))
 }
 
+// SwarmNode is where the customers of the swarm are.
+func (t Topology) SwarmNode() Node {
+	return Node{Name: SwarmName, Role: RoleSwarm, Data: []netip.Prefix{at(cust4Base, 0, 2), at(cust6Base, 0, 2)}}
+}
+
 // Nodes are all nodes of the site, those first that others need.
 func (t Topology) Nodes() []Node {
-	return slices.Concat([]Node{t.StoreNode(), t.RouterNode()}, t.ControllerNodes(), t.LBNodes(), t.RealServerNodes(), t.CustomerNodes())
+	var swarm []Node
+	if t.Swarm.Sessions > 0 {
+		swarm = append(swarm, t.SwarmNode())
+	}
+	return slices.Concat([]Node{t.StoreNode(), t.RouterNode()}, t.ControllerNodes(), t.LBNodes(), t.RealServerNodes(), t.CustomerNodes(), swarm)
 }
 
 // Node finds a node by name.

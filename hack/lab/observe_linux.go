@@ -16,10 +16,12 @@ import (
 // of every established connection to port 179, as the real servers' kernels
 // have them. The value of a customer with connections on several servers lists
 // them all, joined by "+".
-func (l *Lab) Holders() (map[string]string, error) {
+func (l *Lab) Holders(sessions *Sessions) (map[string]string, error) {
 	byAddr := make(map[netip.Addr]string)
-	for _, n := range l.Topology.CustomerNodes() {
-		byAddr[n.Data[0].Addr()] = n.Name
+	for _, s := range sessions.All() {
+		if len(s.Customer.Data) > 0 { // one of the swarm that has begun
+			byAddr[s.Customer.Data[0].Addr()] = s.Customer.Name
+		}
 	}
 	holders := make(map[string]string)
 	for _, n := range l.Topology.RealServerNodes() {

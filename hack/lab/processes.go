@@ -12,7 +12,9 @@ const (
 	ProcAgent      = "agent"
 	ProcServer     = "realserver"
 	ProcBIRD       = "bird"
-	ProcSpeaker    = "speaker"
+	ProcSwarm      = "swarm"
+	// ProcSpeaker is a real server's speaker, whichever program that is.
+	ProcSpeaker = "speaker"
 )
 
 // Processes lists the programs of a node in the order in which they start.
@@ -41,6 +43,8 @@ func (t Topology) Processes(n Node, bin string) []Process {
 	case RoleController:
 		listen := n.Mgmt.Addr().String() + ":8080"
 		return []Process{{Name: ProcController, Env: env, Argv: common("peerage-controller", "--listen="+listen, "--advertise=http://"+listen)}}
+	case RoleSwarm:
+		return []Process{{Name: ProcSwarm, Env: env, Argv: t.swarmCommand(n, bin), Ready: n.File(swarmControl)}}
 	case RoleRouter, RoleCustomer:
 		return []Process{bird(n)}
 	case RoleLB:
@@ -64,7 +68,7 @@ func (t Topology) speaker(n Node, bin string) (args []string, pidFile string) {
 		return []string{"--speaker=bird", "--bird-socket=" + n.File("bird.ctl"), "--bird-config=" + n.File("bird.conf"),
 			"--bird-pid=" + n.File("bird.pid"), "--bird-binary=/usr/sbin/bird"}, n.File("bird.pid")
 	}
-	return []string{"--speaker-binary=" + bin + "/peerage-speaker", "--speaker-socket=" + n.File("speaker.sock"),
+	return []string{"--api-listen=" + n.Mgmt.Addr().String() + ":8180", "--speaker-binary=" + bin + "/peerage-speaker", "--speaker-socket=" + n.File("speaker.sock"),
 		"--speaker-state-dir=" + n.File("speaker"), "--speaker-log=" + n.File("speaker.log")}, n.File("speaker/peerage-speaker.lock")
 }
 
@@ -84,6 +88,9 @@ func (t Topology) Process(name, bin string) (Node, Process, error) {
 	n, err := t.Node(node)
 	if err != nil {
 		return Node{}, Process{}, err
+	}
+	if n.Role == RoleRealServer && proc == ProcSpeaker {
+		proc = ProcBIRD
 	}
 	var names []string
 	for _, p := range t.Processes(n, bin) {

@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -19,8 +20,10 @@ const (
 type Change struct {
 	At time.Time
 	Up bool
-	// Why is what BIRD said before a session went down.
+	// Why is what the router said before a session went down.
 	Why string
+	// Asked is a session that went down because the lab told the swarm so.
+	Asked bool
 }
 
 // ParseLog reads the changes of the one session in a customer's BIRD log. An
@@ -64,14 +67,17 @@ type Session struct {
 	// Established is the state after the last change.
 	Established bool
 	Changes     []Change
-	offset      int64
+	// Server is the BGP identifier that answered last, as far as it is known.
+	Server netip.Addr
+	offset int64
 }
 
-// Flaps are the changes since a moment that took the session down.
+// Flaps are the changes since a moment that took the session down, unless that
+// was asked for.
 func (s *Session) Flaps(since time.Time) []Change {
 	var downs []Change
 	for _, c := range s.Changes {
-		if !c.Up && !c.At.Before(since) {
+		if !c.Up && !c.Asked && !c.At.Before(since) {
 			downs = append(downs, c)
 		}
 	}
@@ -79,7 +85,11 @@ func (s *Session) Flaps(since time.Time) []Change {
 }
 
 // Sessions follow the sessions of all customers.
-type Sessions struct{ all []*Session }
+type Sessions struct {
+	all    []*Session // those with routers of their own first
+	swarm  []*Session
+	offset int64 // in the swarm's file of changes
+}
 
 // FollowSessions follows the sessions of a topology's customers from the
 // beginning of their routers' logs.
@@ -88,37 +98,54 @@ func FollowSessions(t Topology) *Sessions {
 	for _, n := range t.CustomerNodes() {
 		s.all = append(s.all, &Session{Customer: n})
 	}
+	for i := range t.Swarm.Sessions {
+		s.swarm = append(s.swarm, &Session{Customer: Node{Name: SwarmSession(i), Role: RoleCustomer}})
+	}
+	s.all = append(s.all, s.swarm...)
 	return s
 }
 
 // Update reads what the logs say since the last time. A log that is not there
 // yet is a router that has not started.
 func (s *Sessions) Update() error {
-	for _, one := range s.all {
+	for _, one := range s.all[:len(s.all)-len(s.swarm)] {
 		if err := one.update(); err != nil {
 			return fmt.Errorf("sessions: %w", err)
 		}
 	}
+	if len(s.swarm) == 0 {
+		return nil
+	}
+	if err := s.updateSwarm(); err != nil {
+		return fmt.Errorf("sessions of the swarm: %w", err)
+	}
 	return nil
 }
 
-func (s *Session) update() error {
-	f, err := os.Open(s.Customer.File("bird.log"))
+// readFrom is the text of a file from an offset on; none of one that is not
+// there.
+func readFrom(name string, offset int64) (string, error) {
+	f, err := os.Open(name)
 	if os.IsNotExist(err) {
-		return nil
+		return "", nil
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer f.Close()
-	if _, err := f.Seek(s.offset, io.SeekStart); err != nil {
-		return err
+	if _, err := f.Seek(offset, io.SeekStart); err != nil {
+		return "", err
 	}
 	text, err := io.ReadAll(f)
+	return string(text), err
+}
+
+func (s *Session) update() error {
+	text, err := readFrom(s.Customer.File("bird.log"), s.offset)
 	if err != nil {
 		return err
 	}
-	changes, rest := ParseLog(string(text))
+	changes, rest := ParseLog(text)
 	s.offset += int64(rest)
 	s.Changes = append(s.Changes, changes...)
 	if len(changes) > 0 {

@@ -44,14 +44,20 @@ func (t Topology) Site() string {
 	}
 	object("Pool", t.Pool.Name, `  vips: [%s]
   realServers: [%s]
-  healthCheck: {type: %s, interval: %s, timeout: 1s, fall: 3, rise: 2}
+  healthCheck: {type: %s, interval: %s, timeout: %s, fall: 3, rise: 2}
   speaker:
     localAS: %d
     holdTime: %s
     neighbors:
-`, strings.Join(vips, ", "), strings.Join(names, ", "), t.Pool.Check, t.Timers.Probe, PoolAS, t.Timers.Hold)
+`, strings.Join(vips, ", "), strings.Join(names, ", "), t.Pool.Check, t.Timers.Probe, t.Timers.CheckTimeout, PoolAS, t.Timers.Hold)
 	fmt.Fprintf(&b, "      - {name: customers-v4, prefix: %s}\n", cust4Plain)
 	fmt.Fprintf(&b, "      - {name: customers-v6, prefix: \"%s\"}\n", cust6Plain)
+	if t.Swarm.Sessions > 0 {
+		fmt.Fprintf(&b, "      - {name: swarm-v4, prefix: %s}\n", swarm4Plain)
+		fmt.Fprintf(&b, "      - {name: swarm-v6, prefix: \"%s\"}\n", swarm6Plain)
+		fmt.Fprintf(&b, "      - {name: swarm-signed-v4, prefix: %s, md5Secret: %s}\n", swarm4MD5, MD5Secret)
+		fmt.Fprintf(&b, "      - {name: swarm-signed-v6, prefix: \"%s\", md5Secret: %s}\n", swarm6MD5, MD5Secret)
+	}
 	if t.Customers.MD5 > 0 {
 		fmt.Fprintf(&b, "      - {name: signed-v4, prefix: %s, md5Secret: %s}\n", cust4MD5, MD5Secret)
 		fmt.Fprintf(&b, "      - {name: signed-v6, prefix: \"%s\", md5Secret: %s}\n", cust6MD5, MD5Secret)

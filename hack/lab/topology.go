@@ -20,8 +20,10 @@ type Topology struct {
 	Controllers   int `yaml:"controllers"`
 	// Customers are routers that each hold one BGP session to a VIP.
 	Customers Customers `yaml:"customers"`
-	Pool      Pool      `yaml:"pool"`
-	Timers    Timers    `yaml:"timers"`
+	// Swarm is thousands more of them, played by one program on one node.
+	Swarm  Swarm  `yaml:"swarm"`
+	Pool   Pool   `yaml:"pool"`
+	Timers Timers `yaml:"timers"`
 }
 
 // Customers says how many customers there are of each family.
@@ -30,6 +32,15 @@ type Customers struct {
 	V6 int `yaml:"v6"`
 	// MD5 is how many of them, of each family in turn, sign their session.
 	MD5 int `yaml:"md5"`
+}
+
+// Swarm says how many customers peerage-swarm plays, half of each family.
+type Swarm struct {
+	Sessions int `yaml:"sessions"`
+	// MD5 is how many of them sign their session.
+	MD5 int `yaml:"md5"`
+	// Rate bounds the connections that they open in a second, all together.
+	Rate int `yaml:"rate"`
 }
 
 // Pool is the one pool of the site.
@@ -63,8 +74,10 @@ type Timers struct {
 	// Warmup is how long a booted LB listens before it announces. It must
 	// exceed Refresh plus the keepalive interval, which is a third of Hold.
 	Warmup time.Duration `yaml:"warmup"`
-	// Probe is the interval of the health checks.
-	Probe time.Duration `yaml:"probe"`
+	// Probe is the interval of the health checks, CheckTimeout how long one may
+	// take: a speaker with many sessions on a slow machine takes its time.
+	Probe        time.Duration `yaml:"probe"`
+	CheckTimeout time.Duration `yaml:"checkTimeout"`
 	// Observe is how often nodes write numbers that changed; changes of state
 	// are written at once.
 	Observe time.Duration `yaml:"observe"`
@@ -76,6 +89,7 @@ func DefaultTopology() Topology {
 		LoadBalancers: 2,
 		RealServers:   4,
 		Controllers:   2,
+		Swarm:         Swarm{Rate: 100},
 		Pool: Pool{
 			Name: "edge", Check: "bgp", Speaker: SpeakerNative,
 			VIPs: []netip.Addr{netip.MustParseAddr("203.0.113.179"), netip.MustParseAddr("2001:db8:179::179")},
@@ -88,6 +102,8 @@ func DefaultTopology() Topology {
 			Warmup:   18 * time.Second,
 			Probe:    2 * time.Second,
 			Observe:  5 * time.Second,
+
+			CheckTimeout: time.Second,
 		},
 	}
 }
@@ -135,6 +151,12 @@ func (t Topology) Validate() error {
 	within("customers.md5", t.Customers.MD5, 0, t.Customers.V4+t.Customers.V6)
 	if t.Pool.Speaker != SpeakerNative && t.Pool.Speaker != SpeakerBIRD {
 		errs = append(errs, fmt.Errorf("topology: pool.speaker is %q: want %s or %s", t.Pool.Speaker, SpeakerNative, SpeakerBIRD))
+	}
+	within("swarm.sessions", t.Swarm.Sessions, 0, 10_000)
+	within("swarm.md5", t.Swarm.MD5, 0, t.Swarm.Sessions)
+	within("swarm.rate", t.Swarm.Rate, 1, 1000)
+	if t.Swarm.Sessions > 0 && (!t.vip(true).IsValid() || !t.vip(false).IsValid()) {
+		errs = append(errs, errors.New("topology: a swarm needs VIPs of both families in pool.vips"))
 	}
 	if t.Customers.V4 > 0 && !t.vip(true).IsValid() || t.Customers.V6 > 0 && !t.vip(false).IsValid() {
 		errs = append(errs, errors.New("topology: pool.vips has no address of a family that customers have"))

@@ -74,7 +74,7 @@ func command() *cobra.Command {
 	o.runFlags(c.Flags())
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	completeFlags(c)
-	c.AddCommand(runCommand(), metricsCommand())
+	c.AddCommand(append(askCommands(), runCommand(), metricsCommand())...)
 	return c
 }
 
@@ -90,7 +90,10 @@ phase does one thing:
   - hold: 2m             # just wait
   - run: peeragectl depool rs-3        # or a list of words; fails unless it exits with 0
     timeout: 30s
+  - until: ["acked==1000"]             # wait until conditions hold, at most timeout
+    timeout: 2m
   - assert: ["flapped==0"]             # conditions since the last mark
+  - reset: all           # connect anew, as clear bgp does; no flap. Or 0-99,500
   - mark: true           # count from here on; the end of a ramp is a mark too
 
 Flags on the command line win over the file. The report has what happened in

@@ -42,10 +42,12 @@ type Config struct {
 	Families []bgp.Family
 	// Capabilities are offered besides those that the swarm knows. Optional.
 	Capabilities []bgp.Capability
-	// MD5 holds the key; every session whose index is below MD5Share·Sessions
-	// in an even spread uses it. Optional.
+	// MD5 holds the key; an even spread of MD5Share·Sessions uses it. They take
+	// their sources from MD5From if there is any: a speaker mostly has a key
+	// for a prefix. Optional.
 	MD5      string
 	MD5Share float64
+	MD5From  []netip.Prefix
 	Profile  Profile
 	// Rate bounds the connections opened in a second, first ones and
 	// reconnections alike.
@@ -63,8 +65,9 @@ type Config struct {
 	// Seed makes the jitter repeatable. Optional.
 	Seed uint64
 	// OnChange is called for each change of state of a session, from many
-	// goroutines; it must not block. Optional.
-	OnChange func(index int, c Change)
+	// goroutines; it must not block, and may use what never changes of the
+	// record: Index, Source, AS and MD5. Optional.
+	OnChange func(r *Record, c Change)
 }
 
 // Validate reports what is missing or out of bounds.
@@ -86,7 +89,8 @@ func (c *Config) Validate() error {
 	check(c.Churn >= 0 && c.Churn <= MaxChurn, "a churn of %d routes per second; use 0 to %d", c.Churn, MaxChurn)
 	check(c.Churn == 0 || c.Table.Prefixes() > 0, "churn needs routes to announce; add --announce")
 	check(c.Table.fits(c.Sessions), "%d sessions with prefixes of their own need more addresses than the synthetic block has; announce fewer", c.Sessions)
-	for _, p := range c.From {
+	check(len(c.MD5From) == 0 || c.MD5 != "", "sources for signed sessions, but no key to sign with; add --md5-key-file")
+	for _, p := range c.prefixes() {
 		check(len(c.targets(p.Addr())) > 0, "source prefix %s: no target of that family; add one with --target", p)
 	}
 	return errors.Join(errs...)
@@ -109,6 +113,9 @@ func (c *Config) md5(i int) bool {
 	share := c.MD5Share
 	return int(float64(i+1)*share) > int(float64(i)*share)
 }
+
+// prefixes are all prefixes of sources.
+func (c *Config) prefixes() []netip.Prefix { return slices.Concat(c.From, c.MD5From) }
 
 // families are what a session from a source offers.
 func (c *Config) families(source netip.Addr) []bgp.Family {
@@ -133,7 +140,7 @@ func (c *Config) capabilities(source netip.Addr) []bgp.Capability {
 
 // used lists the families that some session offers.
 func (c *Config) used() (fs []bgp.Family) {
-	for _, p := range c.From {
+	for _, p := range c.prefixes() {
 		for _, f := range c.families(p.Addr()) {
 			if !slices.Contains(fs, f) {
 				fs = append(fs, f)

@@ -15,6 +15,11 @@ func TestDocumentation(t *testing.T) {
 	}
 	text := string(b)
 	root := command()
+	for _, c := range regexp.MustCompile("`peerage-swarm ([a-z]+)").FindAllStringSubmatch(text, -1) {
+		if found, _, err := root.Find([]string{c[1]}); err != nil || found == root {
+			t.Errorf("there is no command %s", c[1])
+		}
+	}
 	for _, flag := range regexp.MustCompile(`--([a-z][a-z0-9-]*)`).FindAllStringSubmatch(text, -1) {
 		if root.Flags().Lookup(flag[1]) == nil && flag[1] != "help" && flag[1] != "reason" {
 			t.Errorf("there is no flag --%s", flag[1])
@@ -30,7 +35,7 @@ func TestDocumentation(t *testing.T) {
 	if !ok {
 		t.Fatal("no scenario")
 	}
-	if _, phases, err := parseFile(t, writeScenario(t, scenario)); err != nil || len(phases) != 6 {
+	if _, phases, err := parseFile(t, writeScenario(t, scenario)); err != nil || len(phases) != 8 {
 		t.Errorf("%d phases, %v", len(phases), err)
 	}
 	for _, p := range Profiles() {

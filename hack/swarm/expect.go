@@ -25,7 +25,7 @@ func metrics(s *Summary) map[string]float64 {
 	return map[string]float64{
 		"sessions": float64(s.Sessions), "established": float64(s.Established),
 		"connecting": float64(s.Connecting), "down": float64(s.Down),
-		"flapped": float64(s.Flapped), "flaps": float64(s.Flaps), "moves": float64(s.Moves), "failures": float64(s.Failures),
+		"flapped": float64(s.Flapped), "flaps": float64(s.Flaps), "moves": float64(s.Moves), "resets": float64(s.Resets), "acked": float64(s.Acked), "failures": float64(s.Failures),
 		"outage.count": float64(s.Outage.Count), "outage.p50": float64(s.Outage.P50),
 		"outage.p99": float64(s.Outage.P99), "outage.max": float64(s.Outage.Max),
 		"silence.p50": float64(s.Silence.P50), "silence.p99": float64(s.Silence.P99), "silence.max": float64(s.Silence.Max),

@@ -25,6 +25,7 @@ type options struct {
 	families, caps        []string
 	md5File               string
 	md5Share              float64
+	md5From               []string
 	profile               string
 	rate, inFlight        int
 	announce, churn       string
@@ -33,6 +34,7 @@ type options struct {
 	own                   bool
 	output                string
 	records, changes, svg string
+	control               string
 
 	// Of the plain command; a scenario has phases instead.
 	duration, settle time.Duration
@@ -51,6 +53,7 @@ func (o *options) flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.caps, "capability", nil, "further capability to offer, as CODE or CODE:HEX, such as 64:0078")
 	f.StringVar(&o.md5File, "md5-key-file", "", "file with the TCP-MD5 key")
 	f.Float64Var(&o.md5Share, "md5-share", 1, "share of the sessions that use the key, 0 to 1")
+	f.StringSliceVar(&o.md5From, "md5-from", nil, "prefixes of the sources of sessions that use the key; without it they are like all others")
 	f.StringVar(&o.profile, "profile", "cisco-like", "how sessions reconnect: cisco-like, junos-like or eager")
 	f.IntVar(&o.rate, "rate", DefaultRate, "connections to open per second at most, reconnections included")
 	f.IntVar(&o.inFlight, "in-flight", DefaultInFlight, "sessions that come up for the first time at once; 0 is no bound")
@@ -61,6 +64,7 @@ func (o *options) flags(f *pflag.FlagSet) {
 	f.StringVarP(&o.output, "output", "o", "table", "report as table or json")
 	f.StringVar(&o.records, "records", "", "file for one JSON line per session, written at the end")
 	f.StringVar(&o.changes, "changes", "", "file for one JSON line per change of state, as it happens")
+	f.StringVar(&o.control, "control", "", "socket to answer on while it runs; see peerage-swarm status --help")
 	f.StringVar(&o.svg, "histogram", "", "file for a histogram of the outages: .svg, .png or .txt")
 }
 
@@ -123,15 +127,24 @@ func (o *options) addresses(cfg *Config) error {
 		}
 		cfg.Targets = append(cfg.Targets, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
 	}
-	for _, f := range o.from {
-		p, err := netip.ParsePrefix(f)
+	var err error
+	cfg.From, err = parsePrefixes(o.from)
+	errs = append(errs, err)
+	cfg.MD5From, err = parsePrefixes(o.md5From)
+	return errors.Join(append(errs, err)...)
+}
+
+func parsePrefixes(texts []string) (ps []netip.Prefix, err error) {
+	var errs []error
+	for _, t := range texts {
+		p, err := netip.ParsePrefix(t)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("source %q: write a prefix such as 192.0.2.0/24", f))
+			errs = append(errs, fmt.Errorf("source %q: write a prefix such as 192.0.2.0/24", t))
 			continue
 		}
-		cfg.From = append(cfg.From, p)
+		ps = append(ps, p)
 	}
-	return errors.Join(errs...)
+	return ps, errors.Join(errs...)
 }
 
 // rehearsal tells whether an address is safe to fire at unasked: loopback,

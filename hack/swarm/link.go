@@ -34,9 +34,11 @@ type link struct {
 	sender sync.WaitGroup // goroutines that send routes
 
 	// Guarded by the session's mu.
-	busy    bool  // a sender runs
-	closing bool  // no new sender
-	failed  error // why a sender gave up
+	busy       bool   // a sender runs
+	closing    bool   // no new sender
+	reset      bool   // to be closed and opened anew
+	failed     error  // why a sender gave up
+	ackedBytes uint64 // acknowledged by the peer, as of the last look
 }
 
 // tally counts received routes.
@@ -125,14 +127,15 @@ func (l *link) keep(b []byte) {
 	l.partial = append(make([]byte, 0, len(b)), b...)
 }
 
-// lastAck is how long ago the peer's kernel last acknowledged something.
-func (l *link) lastAck() (ago time.Duration, ok bool) {
+// acknowledged is how many bytes the peer's kernel has acknowledged, and how
+// long ago its last acknowledgement arrived, of these or of none.
+func (l *link) acknowledged() (bytes uint64, ago time.Duration, ok bool) {
 	var info *unix.TCPInfo
 	_ = l.raw.Control(func(fd uintptr) {
 		info, _ = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
 	})
 	if info == nil {
-		return 0, false
+		return 0, 0, false
 	}
-	return time.Duration(info.Last_ack_recv) * time.Millisecond, true
+	return info.Bytes_acked, time.Duration(info.Last_ack_recv) * time.Millisecond, true
 }

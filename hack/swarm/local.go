@@ -17,9 +17,9 @@ import (
 
 // checkLocal makes sure that the first and the last source of each prefix are
 // local: packets from others would leave, but no answer would come back.
-func (s *Sources) checkLocal(n int) error {
+func (s *Sources) checkLocal() error {
 	for i := range s.ranges {
-		used := (n - i + len(s.ranges) - 1) / len(s.ranges)
+		used := (s.n - i + len(s.ranges) - 1) / len(s.ranges)
 		if used <= 0 {
 			continue
 		}

@@ -76,6 +76,9 @@ func (s *session) interrupted(ctx context.Context, l *link) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if l.reset {
+		return errReset
+	}
 	return l.failed
 }
 
@@ -192,24 +195,35 @@ func (l *link) count(body []byte) error {
 	return err
 }
 
-// observe takes down what was received, and asks the kernel when the peer last
-// acknowledged something.
+// observe takes down what was received, and looks what was acknowledged.
 func (s *session) observe(l *link) {
-	ago, ok := l.lastAck()
-	now := s.swarm.since()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.record.Announced += l.got.announced
 	s.record.Withdrawn += l.got.withdrawn
 	l.got = tally{}
+	s.look(l)
+}
+
+// look asks the kernel whether the peer acknowledged bytes since the last look,
+// and when; mu is held. Segments that acknowledge nothing new do not count: a
+// peer whose own messages still arrive need not hear ours.
+func (s *session) look(l *link) {
+	bytes, ago, ok := l.acknowledged()
+	now, before := s.swarm.since(), s.looked
 	if !ok {
 		return
 	}
-	acked := max(now-Seconds(ago), 1)
+	s.looked = now
+	if bytes == l.ackedBytes {
+		return
+	}
+	l.ackedBytes = bytes
+	acked := max(now-Seconds(ago), before, 1)
 	if s.acked != 0 {
 		s.quiet(acked - s.acked)
 	}
-	s.acked = max(acked, s.acked)
+	s.acked = acked
 }
 
 // quiet notes a silence; mu is held.

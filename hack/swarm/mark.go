@@ -12,8 +12,8 @@ type Mark struct {
 }
 
 type base struct {
-	flaps, moves, failures, ups int32
-	announced, withdrawn        uint64
+	flaps, moves, resets, failures, ups int32
+	announced, withdrawn                uint64
 }
 
 // MaxMarks bounds the marks of a swarm.
@@ -22,14 +22,18 @@ const MaxMarks = 256
 // Mark begins a new period: a summary since the mark counts what happened
 // after it. Beyond MaxMarks the oldest marks forget their silences.
 func (s *Swarm) Mark() *Mark {
-	m := &Mark{At: s.since(), base: make([]base, len(s.sessions)), lulls: make([]Seconds, len(s.sessions))}
+	m := &Mark{base: make([]base, len(s.sessions)), lulls: make([]Seconds, len(s.sessions))}
 	for i, one := range s.sessions {
 		one.mu.Lock()
+		if one.link != nil {
+			one.look(one.link) // what was acknowledged before is not of this period
+		}
 		r := &one.record
-		m.base[i] = base{int32(r.Flaps), int32(r.Moves), int32(r.Failures), int32(r.Ups), r.Announced, r.Withdrawn}
+		m.base[i] = base{int32(r.Flaps), int32(r.Moves), int32(r.Resets), int32(r.Failures), int32(r.Ups), r.Announced, r.Withdrawn}
 		m.lulls[i], one.lull = one.lull, 0
 		one.mu.Unlock()
 	}
+	m.At = s.since()
 	m.self = Self{HeldBack: s.pace.heldBack.take(), Lag: s.pace.lag.take()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -37,21 +41,28 @@ func (s *Swarm) Mark() *Mark {
 	return m
 }
 
-// Summary sums up the swarm since it began.
-func (s *Swarm) Summary() Summary { return s.SummarySince(nil) }
+// Summary sums up the swarm since it began. Unlike SummarySince it takes what
+// the sessions know: it costs less.
+func (s *Swarm) Summary() Summary { return s.sum(nil, false, make([]Record, len(s.sessions))) }
 
 // SummarySince sums up what happened after a mark. An outage belongs to the
 // period in which it began; one that began before shows in Down alone.
 func (s *Swarm) SummarySince(m *Mark) Summary {
-	records := make([]Record, len(s.sessions))
+	return s.sum(m, true, make([]Record, len(s.sessions)))
+}
+
+// sum needs room for a record of each session.
+func (s *Swarm) sum(m *Mark, look bool, records []Record) Summary {
 	now := s.since()
 	for i, one := range s.sessions {
-		records[i] = one.snapshot(now, m != nil)
+		records[i] = one.snapshot(now, m != nil, look)
 	}
+	from := Seconds(0)
 	if m != nil {
+		from = m.At
 		s.subtract(records, m)
 	}
-	out := Summarize(records, now)
+	out := Summarize(records, from, now)
 	out.Self = s.self(m)
 	return out
 }
@@ -71,10 +82,14 @@ func (s *Swarm) self(m *Mark) Self {
 }
 
 // snapshot copies the record with the silence that lasts.
-func (s *session) snapshot(now Seconds, sinceMark bool) Record {
+func (s *session) snapshot(now Seconds, sinceMark, look bool) Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if look && s.link != nil {
+		s.look(s.link)
+	}
 	r := s.record
+	r.Acked = s.acked
 	r.History = nil
 	r.Outages = append([]Outage(nil), r.Outages...)
 	if sinceMark {
@@ -95,6 +110,7 @@ func (s *Swarm) subtract(records []Record, m *Mark) {
 		r, b := &records[i], m.base[i]
 		r.Flaps -= int(b.flaps)
 		r.Moves -= int(b.moves)
+		r.Resets -= int(b.resets)
 		r.Failures -= int(b.failures)
 		r.Ups -= int(b.ups)
 		r.Announced -= b.announced

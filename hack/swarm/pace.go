@@ -13,8 +13,9 @@ type pace struct {
 	interval time.Duration // between two connections
 	ramp     chan struct{} // a place for each session in flight; nil: no bound
 
-	heldBack peak // how long a reconnection waited for its turn
-	lag      peak // how late a timer was: how busy this machine is
+	handshake atomic.Int64 // what one takes lately, in nanoseconds
+	heldBack  peak         // how long a reconnection waited for its turn
+	lag       peak         // how late a timer was: how busy this machine is
 
 	mu   sync.Mutex
 	next time.Time // the moment that is free
@@ -58,9 +59,25 @@ func (p *pace) reserve(now time.Time) time.Duration {
 	return turn.Sub(now)
 }
 
-// rampPatience is how long a session that comes up for the first time keeps
-// others waiting: a target that never answers must not stop the ramp.
-const rampPatience = time.Second
+// A session that comes up for the first time keeps others waiting for rampPatience,
+// or for four times what handshakes take lately, whichever is longer, up to
+// maxRampPatience: more SYNs make a slow speaker slower, but a target that never
+// answers must not stop the ramp.
+const (
+	rampPatience    = time.Second
+	maxRampPatience = 10 * time.Second
+)
+
+// succeeded notes what a handshake took; the average forgets half of the past
+// in about five of them. That two may be noted at once does not matter.
+func (p *pace) succeeded(took time.Duration) {
+	old := p.handshake.Load()
+	p.handshake.Store(old + (int64(took)-old)/8)
+}
+
+func (p *pace) patience() time.Duration {
+	return min(max(rampPatience, 4*time.Duration(p.handshake.Load())), maxRampPatience)
+}
 
 // admit waits for the turn of a session. done tells that its attempt is over,
 // whichever way; it may be called more than once.
@@ -73,7 +90,7 @@ func (p *pace) admit(ctx context.Context, first bool) (done func(), ok bool) {
 		case p.ramp <- struct{}{}:
 		}
 		leave := sync.OnceFunc(func() { <-p.ramp })
-		timer := time.AfterFunc(rampPatience, leave)
+		timer := time.AfterFunc(p.patience(), leave)
 		done = func() { timer.Stop(); leave() }
 	}
 	asked := time.Now()

@@ -148,3 +148,30 @@ func TestJitterIsSpreadAndRepeatable(t *testing.T) {
 		t.Errorf("%d low, %d high of 10000", low, high)
 	}
 }
+
+// TestPatience: a slow speaker gets fewer sessions at once, a fast one and one
+// that never answers do not stop the ramp.
+func TestPatience(t *testing.T) {
+	p := newPace(100, 4)
+	if got := p.patience(); got != rampPatience {
+		t.Errorf("at first %s", got)
+	}
+	for range 50 {
+		p.succeeded(2 * time.Second)
+	}
+	if got := p.patience(); got < 7*time.Second || got > 8*time.Second {
+		t.Errorf("with handshakes of 2 s %s", got)
+	}
+	for range 50 {
+		p.succeeded(time.Minute)
+	}
+	if got := p.patience(); got != maxRampPatience {
+		t.Errorf("with handshakes of a minute %s", got)
+	}
+	for range 100 {
+		p.succeeded(time.Millisecond)
+	}
+	if got := p.patience(); got != rampPatience {
+		t.Errorf("with fast ones again %s", got)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -28,17 +29,21 @@ const (
 	phaseRun    phaseKind = "run"
 	phaseAssert phaseKind = "assert"
 	phaseMark   phaseKind = "mark"
+	phaseUntil  phaseKind = "until"
+	phaseReset  phaseKind = "reset"
 )
 
 // phase is one step of a run.
 type phase struct {
 	name string
 	kind phaseKind
-	// limit is how long a hold takes, or a ramp or a command at most. A hold
-	// of 0 lasts until the interruption.
+	// limit is how long a hold takes, or a ramp, a command or what is waited
+	// for at most. A hold of 0 lasts until the interruption.
 	limit   time.Duration
 	command []string
+	env     []string // besides the swarm's own
 	expect  []Expectation
+	which   string // the sessions to reset
 	// patient phases take an interruption for their end, not for a failure.
 	patient bool
 }
@@ -63,9 +68,36 @@ func (g *stage) play(ctx context.Context, p *phase) error {
 	case phaseMark:
 		g.mark(g.swarm.Mark())
 		return nil
+	case phaseUntil:
+		return g.until(ctx, p)
+	case phaseReset:
+		which, err := parseIndexes(p.which, len(g.swarm.sessions))
+		g.swarm.Reset(which)
+		return err
 	case phaseAssert:
 	}
 	return g.check(p.expect)
+}
+
+// untilEvery is how often a condition that is waited for is looked at.
+const untilEvery = 250 * time.Millisecond
+
+// until waits until the conditions hold, all at the same moment.
+func (g *stage) until(ctx context.Context, p *phase) error {
+	limited, cancel := context.WithTimeout(ctx, p.limit)
+	defer cancel()
+	for {
+		err := g.check(p.expect)
+		switch {
+		case err == nil:
+			return nil
+		case sleep(limited, untilEvery):
+		case ctx.Err() != nil:
+			return stopped(ctx)
+		default:
+			return fmt.Errorf("not within %s: %w", p.limit, err)
+		}
+	}
 }
 
 func (g *stage) mark(m *Mark) {
@@ -114,6 +146,7 @@ func (g *stage) run(ctx context.Context, p *phase) error {
 	defer cancel()
 	c := exec.CommandContext(limited, p.command[0], p.command[1:]...)
 	c.Stdout, c.Stderr = g.stderr, g.stderr
+	c.Env = append(os.Environ(), p.env...)
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
 	c.WaitDelay = time.Second

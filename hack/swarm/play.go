@@ -52,11 +52,21 @@ func (o *options) play(ctx context.Context, phases []phase, stdout, stderr io.Wr
 		return usage(err)
 	}
 	if o.addRoutes != "" {
-		routes, err := addLocalRoutes(ctx, o.addRoutes, cfg.From)
+		routes, err := addLocalRoutes(ctx, o.addRoutes, cfg.prefixes())
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, routes.remove(ctx)) }()
+	}
+	if o.control != "" {
+		c, err := serveControl(o.control, s)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, c.close()) }()
+		for i := range phases {
+			phases[i].env = []string{controlVariable + "=" + o.control}
+		}
 	}
 	report, failed := conduct(ctx, s, phases, stderr)
 	return errors.Join(o.write(s, report, stdout), failed)
@@ -153,12 +163,13 @@ func showProgress(ctx context.Context, s *Swarm, w io.Writer) {
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
 	var before Summary
+	room := make([]Record, len(s.sessions)) // used again, or it would be most of what is ever collected
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			sum := s.Summary()
+			sum := s.sum(nil, false, room)
 			fmt.Fprintln(w, sum.Line(&before))
 			before = sum
 		}
@@ -191,40 +202,4 @@ func writeRecords(path string, records []Record) error {
 		}
 	}
 	return errors.Join(b.Flush(), f.Close())
-}
-
-// changeSink writes changes of state to a file.
-type changeSink struct {
-	mu   sync.Mutex
-	file *os.File
-	buf  *bufio.Writer
-	enc  *json.Encoder
-	err  error
-}
-
-func newChangeSink(path string) (*changeSink, error) {
-	f, err := os.Create(path)
-	if err != nil {
-		return nil, err
-	}
-	b := bufio.NewWriter(f)
-	return &changeSink{file: f, buf: b, enc: json.NewEncoder(b)}, nil
-}
-
-func (c *changeSink) write(index int, change Change) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	err := c.enc.Encode(struct {
-		Index int `json:"index"`
-		Change
-	}{index, change})
-	if c.err == nil {
-		c.err = err
-	}
-}
-
-func (c *changeSink) close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return errors.Join(c.err, c.buf.Flush(), c.file.Close())
 }

@@ -47,6 +47,12 @@ type Change struct {
 	Server netip.Addr `json:"server,omitzero"`
 }
 
+// The causes of ends that were asked for: the end of the swarm, and a reset.
+const (
+	CauseStopped = "stopped"
+	CauseReset   = "reset"
+)
+
 // Outage is the time from leaving Established to reaching it again.
 type Outage struct {
 	From   Seconds `json:"from"`
@@ -75,6 +81,8 @@ type Record struct {
 	Ups   int `json:"ups"`
 	Flaps int `json:"flaps"`
 	Moves int `json:"moves"`
+	// Resets counts ends that somebody asked the swarm for: no flap, no outage.
+	Resets int `json:"resets,omitempty"`
 	// Failures counts attempts that ended before Established. An attempt
 	// begins when the session takes its turn to connect; one under way, or cut
 	// short by the end of the swarm, counts as nothing.
@@ -83,8 +91,10 @@ type Record struct {
 	Outages   []Outage `json:"outages,omitempty"`
 	DownSince Seconds  `json:"downSince,omitempty"`
 	UpSince   Seconds  `json:"upSince,omitempty"`
-	// Silence is the longest time between two acknowledgements by the peer's
-	// kernel, as far as it was looked at (at least three times a hold time).
+	// Acked is when the peer's kernel last acknowledged bytes, and Silence the
+	// longest time between two such acknowledgements, as far as it was looked at
+	// (at least three times a hold time, and whenever somebody asks).
+	Acked   Seconds `json:"acked,omitempty"`
 	Silence Seconds `json:"silence"`
 	// Announced and Withdrawn count received routes.
 	Announced uint64 `json:"announced"`
@@ -122,9 +132,10 @@ func (r *Record) change(at Seconds, to State, cause string) Change {
 	return c
 }
 
-// stop notes an end that the swarm itself asked for: no flap, no failure.
-func (r *Record) stop(at Seconds) Change {
-	c := Change{At: at, State: Down, Cause: "stopped"}
+// end notes an end that was asked for: no flap, no failure.
+func (r *Record) end(at Seconds, why string) Change {
+	c := Change{At: at, State: Down, Cause: why}
+	r.UpSince = 0
 	r.remember(c)
 	return c
 }

@@ -92,9 +92,12 @@ func (s *Summary) WriteTable(w io.Writer) error {
 	fmt.Fprintf(t, "connecting, down\t%d, %d\n", s.Connecting, s.Down)
 	fmt.Fprintf(t, "flapped\t%d sessions, %d times\n", s.Flapped, s.Flaps)
 	fmt.Fprintf(t, "moved\t%d returns to another server than before\n", s.Moves)
+	if s.Resets > 0 {
+		fmt.Fprintf(t, "reset\t%d times, as asked\n", s.Resets)
+	}
 	fmt.Fprintf(t, "failed attempts\t%d\n", s.Failures)
 	fmt.Fprintf(t, "outage\tp50 %s, p99 %s, max %s of %d\n", s.Outage.P50, s.Outage.P99, s.Outage.Max, s.Outage.Count)
-	fmt.Fprintf(t, "silence\tp50 %s, p99 %s, max %s\n", s.Silence.P50, s.Silence.P99, s.Silence.Max)
+	fmt.Fprintf(t, "silence\tp50 %s, p99 %s, max %s; %d sessions were acknowledged something\n", s.Silence.P50, s.Silence.P99, s.Silence.Max, s.Acked)
 	fmt.Fprintf(t, "routes received\t%d announced, %d withdrawn\n", s.Announced, s.Withdrawn)
 	writeCauses(t, "went down", s.Causes)
 	writeCauses(t, "not up", s.Refusals)

@@ -16,7 +16,7 @@ import (
 const (
 	maxScenario     = 1 << 20 // bytes
 	maxPhases       = 200
-	commandTimeout  = time.Minute
+	defaultTimeout  = time.Minute // of run and until
 	maxPhaseTimeout = 24 * time.Hour
 )
 
@@ -165,7 +165,7 @@ func parsePhases(n *yaml.Node) ([]phase, error) {
 	return ps, errors.Join(errs...)
 }
 
-const phaseKeys = "name, timeout, and one of ramp, hold, run, assert, mark"
+const phaseKinds = "ramp, hold, run, until, assert, mark, reset"
 
 func parsePhase(n *yaml.Node) (p phase, err error) {
 	var timeout time.Duration
@@ -186,8 +186,13 @@ func parsePhase(n *yaml.Node) (p phase, err error) {
 			p.limit, err = duration(value)
 		case phaseRun:
 			p.command, err = shellOrWords(value)
-		case phaseAssert:
+		case phaseAssert, phaseUntil:
 			p.expect, err = expectations(value)
+		case phaseReset:
+			p.which = value.Value
+			if _, wrong := parseIndexes(p.which, MaxSessions); wrong != nil {
+				err = at(value, "%v", wrong)
+			}
 		case phaseMark:
 			if value.Value != "true" {
 				err = at(value, "write mark: true")
@@ -195,7 +200,7 @@ func parsePhase(n *yaml.Node) (p phase, err error) {
 		default:
 			kinds--
 			p.kind = ""
-			err = unknownKey(key, phaseKeys)
+			err = unknownKey(key, "name, timeout, and one of "+phaseKinds)
 		}
 		return err
 	})
@@ -203,15 +208,15 @@ func parsePhase(n *yaml.Node) (p phase, err error) {
 		return p, err
 	}
 	if kinds != 1 {
-		return p, at(n, "a phase has exactly one of ramp, hold, run, assert, mark; this one has %d", kinds)
+		return p, at(n, "a phase has exactly one of %s; this one has %d", phaseKinds, kinds)
 	}
-	if p.kind == phaseRun {
-		p.limit = commandTimeout
+	if p.kind == phaseRun || p.kind == phaseUntil {
+		p.limit = defaultTimeout
 		if timeout > 0 {
 			p.limit = timeout
 		}
 	} else if timeout > 0 {
-		return p, at(n, "timeout is for run alone")
+		return p, at(n, "timeout is for run and until alone")
 	}
 	return p, nil
 }

@@ -20,6 +20,7 @@ type session struct {
 	mu     sync.Mutex
 	record Record
 	link   *link   // nil while there is no connection
+	looked Seconds // when the kernel was last asked what the peer acknowledged
 	acked  Seconds // last acknowledgement by the peer, as far as known; 0: none
 	lull   Seconds // longest silence since the last mark
 	// churned is the step of the churn that is withdrawn, counted from 1.
@@ -28,14 +29,19 @@ type session struct {
 
 // run keeps the session up until ctx ends.
 func (s *session) run(ctx context.Context) {
-	failures := 0
+	failures, fresh := 0, true
 	for attempts := uint64(0); ; attempts++ {
-		up, err := s.attempt(ctx)
+		up, err := s.attempt(ctx, fresh)
 		if ctx.Err() != nil {
 			s.noteStop()
 			return
 		}
-		s.note(Down, cause(err))
+		fresh = fresh && !up
+		if errors.Is(err, errReset) {
+			fresh = true
+		} else {
+			s.note(Down, cause(err))
+		}
 		var setup *setupError
 		if errors.As(err, &setup) {
 			s.swarm.fail(fmt.Errorf("session %d: %w", s.record.Index, err))
@@ -54,8 +60,10 @@ func (s *session) run(ctx context.Context) {
 
 // attempt makes one attempt to connect, and stays as long as the session
 // lives. It tells whether the session reached Established, and why it ended.
-func (s *session) attempt(ctx context.Context) (up bool, err error) {
-	l, err := s.handshake(ctx)
+// The first attempts after the beginning or a reset are fresh: the speaker is
+// not to be run over by those.
+func (s *session) attempt(ctx context.Context, fresh bool) (up bool, err error) {
+	l, err := s.handshake(ctx, fresh)
 	if l == nil {
 		return false, err
 	}
@@ -66,18 +74,24 @@ func (s *session) attempt(ctx context.Context) (up bool, err error) {
 	for err == nil {
 		err = s.receive(ctx, l)
 	}
+	s.mu.Lock()
+	if l.reset {
+		err = errReset // whatever else happened meanwhile
+	}
+	s.mu.Unlock()
 	s.farewell(ctx, l, err)
 	return up, err
 }
 
 // handshake waits for the session's turn and opens the link until Established.
 // When that fails it returns the link too, if there is one.
-func (s *session) handshake(ctx context.Context) (*link, error) {
-	done, ok := s.swarm.pace.admit(ctx, s.record.Ups == 0)
+func (s *session) handshake(ctx context.Context, fresh bool) (*link, error) {
+	done, ok := s.swarm.pace.admit(ctx, fresh)
 	if !ok {
 		return nil, ctx.Err()
 	}
 	defer done()
+	began := time.Now()
 	s.note(Connecting, "")
 	l, err := s.connect(ctx)
 	if err != nil {
@@ -87,6 +101,9 @@ func (s *session) handshake(ctx context.Context) (*link, error) {
 	err = s.greet(l)
 	for err == nil && l.state != Established {
 		err = s.receive(ctx, l)
+	}
+	if err == nil {
+		s.swarm.pace.succeeded(time.Since(began))
 	}
 	return l, err
 }
@@ -110,7 +127,7 @@ func (s *session) connect(ctx context.Context) (*link, error) {
 		return nil, r.err
 	}
 	s.mu.Lock()
-	s.link, s.acked, s.churned = r.link, 0, 0
+	s.link, s.looked, s.acked, s.churned = r.link, 0, 0, 0
 	s.mu.Unlock()
 	return r.link, nil
 }
@@ -136,6 +153,28 @@ func (s *session) interrupt() {
 	}
 }
 
+// errReset ends a connection that somebody asked the swarm to open anew.
+var errReset = errors.New("reset")
+
+// reset makes a session that is up connect anew, and tells whether it was. From
+// here on it counts as down: whoever waits until all are up again must not see
+// it before it went.
+func (s *session) reset() bool {
+	at := s.swarm.since()
+	s.mu.Lock()
+	if s.link == nil || s.link.closing || s.record.State != Established {
+		s.mu.Unlock()
+		return false
+	}
+	s.link.reset = true
+	s.record.Resets++
+	c := s.record.end(at, CauseReset)
+	_ = s.link.conn.SetReadDeadline(time.Unix(1, 0)) // tells the reader
+	s.mu.Unlock()
+	s.tell(c)
+	return true
+}
+
 // farewellTimeout bounds what is still written to a connection that ends.
 const farewellTimeout = 2 * time.Second
 
@@ -147,6 +186,8 @@ func (s *session) farewell(ctx context.Context, l *link, err error) {
 	switch {
 	case ctx.Err() != nil:
 		last = bgp.Shutdown(bgp.SubAdministrativeShutdown, "swarm stopped").Append(nil)
+	case errors.Is(err, errReset):
+		last = bgp.Shutdown(bgp.SubAdministrativeReset, "reset").Append(nil)
 	case errors.As(err, &violation):
 		last = violation.Notification.Append(nil)
 	}
@@ -188,14 +229,14 @@ func (s *session) note(to State, cause string) {
 func (s *session) noteStop() {
 	at := s.swarm.since()
 	s.mu.Lock()
-	c := s.record.stop(at)
+	c := s.record.end(at, CauseStopped)
 	s.mu.Unlock()
 	s.tell(c)
 }
 
 func (s *session) tell(c Change) {
 	if f := s.swarm.cfg.OnChange; f != nil {
-		f(s.record.Index, c)
+		f(&s.record, c)
 	}
 }
 

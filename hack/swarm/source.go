@@ -11,6 +11,7 @@ import (
 // and the last address of an IPv4 prefix are not used.
 type Sources struct {
 	ranges []sourceRange
+	n      int // how many are handed out
 }
 
 type sourceRange struct {
@@ -27,7 +28,7 @@ func NewSources(prefixes []netip.Prefix, n int) (*Sources, error) {
 	if len(prefixes) == 0 {
 		return nil, fmt.Errorf("no source prefix given; name one per family, such as --from 192.0.2.0/24,2001:db8::/96")
 	}
-	s := &Sources{}
+	s := &Sources{n: n}
 	for _, p := range prefixes {
 		r := newSourceRange(p.Masked())
 		need := (n + len(prefixes) - 1) / len(prefixes)

@@ -20,6 +20,11 @@ type Summary struct {
 	Flaps   int `json:"flaps"`
 	// Moves counts arrivals at another real server than before.
 	Moves int `json:"moves"`
+	// Resets counts sessions ended and opened anew because somebody asked.
+	Resets int `json:"resets,omitempty"`
+	// Acked counts the established sessions whose peer has acknowledged bytes
+	// since the beginning of the period.
+	Acked int `json:"acked"`
 	// Failures counts attempts that ended before Established.
 	Failures int `json:"failures"`
 	// Outage is over the outages that ended, plus those that last until now.
@@ -87,8 +92,9 @@ type ServerCount struct {
 	Sessions int        `json:"sessions"`
 }
 
-// Summarize sums up records taken at the moment now of the swarm.
-func Summarize(records []Record, now Seconds) Summary {
+// Summarize sums up records taken at the moment now of the swarm, of a period
+// that began at from.
+func Summarize(records []Record, from, now Seconds) Summary {
 	out := Summary{Sessions: len(records), Elapsed: now}
 	var outages, silences []Seconds
 	servers, causes, refusals := map[netip.Addr]int{}, map[string]int{}, map[string]int{}
@@ -96,6 +102,9 @@ func Summarize(records []Record, now Seconds) Summary {
 		r := &records[i]
 		out.add(r)
 		if r.State == Established {
+			if r.Acked > from {
+				out.Acked++
+			}
 			servers[r.Server]++
 		} else if r.FailureCause != "" {
 			refusals[r.FailureCause]++
@@ -127,6 +136,7 @@ func (s *Summary) add(r *Record) {
 	}
 	s.Flaps += r.Flaps
 	s.Moves += r.Moves
+	s.Resets += r.Resets
 	s.Failures += r.Failures
 	s.Announced += r.Announced
 	s.Withdrawn += r.Withdrawn

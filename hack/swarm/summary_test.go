@@ -29,7 +29,7 @@ func sampleRecords() []Record {
 }
 
 func TestSummaryIsStableJSON(t *testing.T) {
-	sum := Summarize(sampleRecords(), 20*second)
+	sum := Summarize(sampleRecords(), 0, 20*second)
 	got, err := json.MarshalIndent(sum, "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func TestSummaryIsStableJSON(t *testing.T) {
 }
 
 func TestReportForPeople(t *testing.T) {
-	r := Report{Summary: Summarize(sampleRecords(), 20*second), outages: []Seconds{second, 2 * second, 5 * second}}
+	r := Report{Summary: Summarize(sampleRecords(), 0, 20*second), outages: []Seconds{second, 2 * second, 5 * second}}
 	r.Phases = []PhaseReport{{Name: "hold", Kind: "hold", To: 5 * second, Summary: r.Summary, Failed: `phase "hold": interrupted`}}
 	var b bytes.Buffer
 	if err := r.Write(&b, "table"); err != nil {
@@ -77,7 +77,7 @@ func TestRecordIsBounded(t *testing.T) {
 	if last := r.Outages[maxOutages-1]; last != (Outage{4*(flaps-2) + 3, 3}) {
 		t.Errorf("last outage is %+v", last)
 	}
-	r.stop(1000)
+	r.end(1000, "stopped")
 	if r.Flaps != flaps || r.Failures != 0 {
 		t.Error("the end counts")
 	}
@@ -161,7 +161,7 @@ func TestHistogram(t *testing.T) {
 }
 
 func TestExpectations(t *testing.T) {
-	sum := Summarize(sampleRecords(), 20*second)
+	sum := Summarize(sampleRecords(), 0, 20*second)
 	for text, want := range map[string]string{
 		"flapped==2": "", "flaps == 3": "", "outage.p99<3s": "expected outage.p99<3s, but outage.p99 is 5s",
 		"established>=4": "expected established>=4, but established is 3", "outage.count==3": "", "silence.max<=30s": "",
@@ -183,7 +183,7 @@ func TestExpectations(t *testing.T) {
 		"flapped":       "write METRIC OPERATOR VALUE",
 		"outage.p99<3":  "not a duration",
 		"flapped==none": "not a number",
-		"flapp==0":      `metric "flapp" is not known; the metrics are announced, `,
+		"flapp==0":      `metric "flapp" is not known; the metrics are acked, announced, `,
 		"flapped=0":     "write METRIC OPERATOR VALUE",
 	} {
 		if _, err := ParseExpectation(text); err == nil || !strings.Contains(err.Error(), want) {

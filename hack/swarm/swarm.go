@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,7 +15,7 @@ import (
 // Swarm is a running set of sessions.
 type Swarm struct {
 	cfg       Config
-	sources   *Sources
+	sources   []*Sources
 	offer4    []bgp.Capability // of sessions with an IPv4 source
 	offer6    []bgp.Capability
 	keepalive []byte
@@ -33,31 +34,68 @@ func New(cfg Config) (*Swarm, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	sources, err := NewSources(cfg.From, cfg.Sessions)
+	s := &Swarm{cfg: cfg, keepalive: bgp.AppendKeepalive(nil), pace: newPace(cfg.Rate, cfg.InFlight)}
+	at, err := s.assign()
 	if err != nil {
 		return nil, err
 	}
-	s := &Swarm{cfg: cfg, sources: sources, keepalive: bgp.AppendKeepalive(nil), pace: newPace(cfg.Rate, cfg.InFlight)}
 	for i := range cfg.Sessions {
-		source := sources.At(i)
+		source, turn := at(i)
 		targets := cfg.targets(source)
 		if source.Is4() {
 			s.offer4 = cfg.capabilities(source)
 		} else {
 			s.offer6 = cfg.capabilities(source)
 		}
-		one := &session{swarm: s, target: targets[i/len(cfg.From)%len(targets)]}
+		one := &session{swarm: s, target: targets[turn%len(targets)]}
 		one.record = Record{Index: i, Source: source, AS: cfg.FirstAS + uint32(i)%cfg.ASes, MD5: cfg.md5(i)}
 		s.sessions = append(s.sessions, one)
 	}
 	return s, nil
 }
 
+// assign shares the sources out. at is called for each session in order; turn
+// counts those that had a source of the same prefix before.
+func (s *Swarm) assign() (at func(i int) (source netip.Addr, turn int), err error) {
+	signed := 0
+	for i := range s.cfg.Sessions {
+		if len(s.cfg.MD5From) > 0 && s.cfg.md5(i) {
+			signed++
+		}
+	}
+	plain, err := NewSources(s.cfg.From, s.cfg.Sessions-signed)
+	if err != nil {
+		return nil, err
+	}
+	s.sources = []*Sources{plain}
+	if len(s.cfg.MD5From) == 0 {
+		return func(i int) (netip.Addr, int) { return plain.At(i), i / len(plain.ranges) }, nil
+	}
+	own, err := NewSources(s.cfg.MD5From, signed)
+	if err != nil {
+		return nil, err
+	}
+	s.sources = append(s.sources, own)
+	var next [2]int
+	return func(i int) (netip.Addr, int) {
+		from, n := plain, &next[0]
+		if s.cfg.md5(i) {
+			from, n = own, &next[1]
+		}
+		*n++
+		return from.At(*n - 1), (*n - 1) / len(from.ranges)
+	}, nil
+}
+
 // Run keeps the sessions up until ctx ends, then closes each with a Cease. It
 // returns early with an error that retrying cannot mend, such as sources that
 // are not local. Run is called once.
 func (s *Swarm) Run(ctx context.Context) error {
-	if err := errors.Join(checkFiles(len(s.sessions)), s.sources.checkLocal(len(s.sessions))); err != nil {
+	errs := []error{checkFiles(len(s.sessions))}
+	for _, sources := range s.sources {
+		errs = append(errs, sources.checkLocal())
+	}
+	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -113,6 +151,7 @@ func (s *Swarm) Records() []Record {
 	for i, one := range s.sessions {
 		one.mu.Lock()
 		out[i] = one.record.clone()
+		out[i].Acked = one.acked
 		one.mu.Unlock()
 	}
 	return out

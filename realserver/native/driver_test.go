@@ -1,6 +1,7 @@
 package native
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -41,7 +42,8 @@ func options(t *testing.T, binary string) Options {
 	o := Options{Binary: binary, Socket: dir + "/s", StateDir: dir + "/state", SecretsDir: dir + "/secrets"}
 	t.Cleanup(func() {
 		c := control.NewClient(o.Socket)
-		if s, err := c.Status(t.Context()); err == nil {
+		// The test's own context is over by now.
+		if s, err := c.Status(context.WithoutCancel(t.Context())); err == nil {
 			_ = syscall.Kill(s.PID, syscall.SIGKILL)
 		}
 		_ = c.Close()

@@ -91,15 +91,15 @@ func (s *Speaker) admit(at where, conn *net.TCPConn) {
 	default:
 		s.conns++
 		s.pending[peer]++
-		s.sort(at, l, conn, from)
+		s.classify(at, l, conn, from)
 		return
 	}
 	s.refused[why]++
 	_ = conn.Close()
 }
 
-// sort tells health checks from routers from strangers. s.mu is held.
-func (s *Speaker) sort(at where, l *listenerConfig, conn *net.TCPConn, from netip.AddrPort) {
+// classify tells health checks from routers from strangers. s.mu is held.
+func (s *Speaker) classify(at where, l *listenerConfig, conn *net.TCPConn, from netip.AddrPort) {
 	peer := from.Addr()
 	// To a load balancer the VIP is an address of its own: only the server
 	// itself can check there.

@@ -7,14 +7,19 @@ import (
 	"github.com/peerage/peerage/realserver/bgp"
 )
 
-// bufferSize holds the longest message (RFC 8654), and then as much again of
-// the next ones.
-const bufferSize = bgp.MaxExtendedMessage + 1 + 32<<10
+const (
+	// bufferSize holds the longest message (RFC 8654), and half as much of the
+	// next ones.
+	bufferSize = bgp.MaxExtendedMessage + 1 + 32<<10
+	// smallBuffer is what sessions get by with that have little to say.
+	smallBuffer = 8 << 10
+)
 
 // buffer is what a session needs while it reads: sessions that wait have none.
 type buffer struct {
 	data []byte
-	r, w int // what is not read yet
+	r, w int  // what is not read yet
+	full bool // the last read took all there was room for
 	// decoder and routes are scratch of the one who has the buffer.
 	decoder bgp.Decoder
 	owner   *session // whom the decoder knows
@@ -27,6 +32,16 @@ func (b *buffer) compact() {
 		b.w = copy(b.data, b.data[b.r:b.w])
 		b.r = 0
 	}
+}
+
+// grow gives the buffer its full size, when there is more to read than fits.
+func (b *buffer) grow(need int) {
+	if len(b.data) < bufferSize && (b.full || need > len(b.data)/2) {
+		data := make([]byte, bufferSize)
+		b.w = copy(data, b.data[b.r:b.w])
+		b.r, b.data = 0, data
+	}
+	b.full = false
 }
 
 // buffers are all buffers that there are: however many sessions have something
@@ -53,13 +68,13 @@ func (b *buffers) get() *buffer {
 	}
 	b.mu.Unlock()
 	if buf == nil {
-		buf = &buffer{data: make([]byte, bufferSize)}
+		buf = &buffer{data: make([]byte, smallBuffer)}
 	}
 	return buf
 }
 
 func (b *buffers) put(buf *buffer) {
-	buf.r, buf.w, buf.owner = 0, 0, nil
+	buf.r, buf.w, buf.full, buf.owner = 0, 0, false, nil
 	b.mu.Lock()
 	b.free = append(b.free, buf)
 	b.mu.Unlock()

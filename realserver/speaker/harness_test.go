@@ -33,7 +33,7 @@ var routerID = netip.MustParseAddr("10.1.1.1")
 // bench is a speaker that runs on loopback.
 type bench struct {
 	*Speaker
-	t       *testing.T
+	t       testing.TB
 	port    uint16
 	cfg     control.Config
 	secrets string
@@ -71,12 +71,12 @@ func (b *syncBuffer) String() string {
 }
 
 // newBench runs a speaker with one customer for each of the given ones.
-func newBench(t *testing.T, customers ...control.Customer) *bench {
+func newBench(t testing.TB, customers ...control.Customer) *bench {
 	t.Helper()
 	return newBenchWith(t, Options{}, customers...)
 }
 
-func newBenchWith(t *testing.T, o Options, customers ...control.Customer) *bench {
+func newBenchWith(t testing.TB, o Options, customers ...control.Customer) *bench {
 	t.Helper()
 	b := &bench{t: t, port: freePort(t), secrets: t.TempDir(), log: &syncBuffer{}}
 	b.cfg = control.Config{
@@ -92,7 +92,7 @@ func newBenchWith(t *testing.T, o Options, customers ...control.Customer) *bench
 }
 
 // start runs a speaker until the test ends or the returned function is called.
-func start(t *testing.T, s *Speaker) (stop func()) {
+func start(t testing.TB, s *Speaker) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -115,7 +115,7 @@ func addrs(texts ...string) (all []netip.Addr) {
 }
 
 // freePort is a port that is free at every loopback address.
-func freePort(t *testing.T) uint16 {
+func freePort(t testing.TB) uint16 {
 	t.Helper()
 	l, err := net.Listen("tcp4", "0.0.0.0:0")
 	if err != nil {

@@ -22,7 +22,8 @@ type input struct {
 	partial []byte
 	limit   int
 	err     error // of the last read
-	fresh   bool  // nothing was taken since the last read
+	backlog backlog
+	fresh   bool // nothing was taken since the last read
 	ready   func(fd uintptr) bool
 }
 
@@ -42,12 +43,18 @@ func (s *session) next() (bgp.Message, error) {
 			}
 			if n > 0 {
 				b.r += n
-				s.received.count(m.Type, n)
+				if m.Type == bgp.TypeUpdate {
+					s.in.backlog.updates++
+					s.in.backlog.bytes += int64(n)
+				} else {
+					s.received.count(m.Type, n)
+				}
 				s.hear()
 				return m, nil
 			}
 			b.compact()
 		}
+		s.tell()
 		if err := s.flush(); err != nil {
 			return bgp.Message{}, err
 		}
@@ -92,6 +99,7 @@ func (s *session) fill() error {
 // buffer.
 func (s *session) readReady(fd uintptr) bool {
 	b := s.borrow()
+	b.grow(b.w)
 	to := len(b.data)
 	if s.n.Load().limits.updatesPerSecond > 0 {
 		to = min(to, b.w+pacedRead)
@@ -114,6 +122,7 @@ func (s *session) readReady(fd uintptr) bool {
 			return true
 		default:
 			b.w += n
+			b.full = b.w == len(b.data)
 			return true
 		}
 	}
@@ -123,6 +132,7 @@ func (s *session) readReady(fd uintptr) bool {
 func (s *session) borrow() *buffer {
 	if s.in.buf == nil {
 		b := s.sp.buffers.get()
+		b.grow(len(s.in.partial))
 		b.w = copy(b.data, s.in.partial)
 		s.in.buf, s.in.partial = b, nil
 	}
@@ -146,6 +156,7 @@ func (s *session) park() {
 func (s *session) release() {
 	s.park()
 	s.in.partial = nil
+	s.tell()
 }
 
 // hear notes that a message came (RFC 4271 section 8.2.2: KEEPALIVE and UPDATE
@@ -194,6 +205,7 @@ func (s *session) unread() (n int) {
 // ours: it does not count against the router's hold time.
 func (s *session) pause(d time.Duration) error {
 	s.park()
+	s.tell()
 	s.paused.Store(true)
 	defer s.paused.Store(false)
 	until := time.Now().Add(d)

@@ -68,7 +68,6 @@ func (s *session) update(body []byte) error {
 		}
 		s.customer.treated.Add(1)
 	}
-	s.customer.updates.Add(1)
 	if err := s.exchange.Load().Update(s.sp.work, r); err != nil {
 		return overfull(err)
 	}

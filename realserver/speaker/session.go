@@ -127,6 +127,20 @@ func (t *tally) count(kind bgp.Type, n int) {
 	}
 }
 
+// backlog is what was counted of UPDATEs and not told yet: most messages come
+// many at a time, and others read the counters.
+type backlog struct{ updates, bytes int64 }
+
+// tell publishes the backlog.
+func (s *session) tell() {
+	if b := &s.in.backlog; b.bytes > 0 {
+		s.received.updates.Add(b.updates)
+		s.received.bytes.Add(b.bytes)
+		s.customer.updates.Add(b.updates)
+		*b = backlog{}
+	}
+}
+
 // enter makes a phase begin.
 func (s *session) enter(p phase) {
 	s.since.Store(time.Now().UnixNano())

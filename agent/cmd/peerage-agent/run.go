@@ -34,6 +34,7 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	if err := preflight(ctx, o); err != nil {
 		return err
 	}
+	node.CollectLater()
 	log := o.Logger(stderr)
 	if o.withdraw {
 		return withdraw(ctx, o, log, stdout)

@@ -28,6 +28,7 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	if err != nil || help {
 		return err
 	}
+	node.CollectLater()
 	log := o.Logger(stderr)
 	ctx = hclog.WithContext(ctx, log)
 	if dir := o.dir(); dir != "" {

@@ -29,6 +29,17 @@ func TestReport(t *testing.T) {
 	}
 }
 
+func TestMedian(t *testing.T) {
+	got := median([]Run{
+		{Contender: "gobgp", Sessions: 9, Up: 9, UpSeconds: 5, MemoryKiB: 30, KiBPerSession: 1},
+		{Contender: "gobgp", Sessions: 9, Up: 7, UpSeconds: 1, MemoryKiB: 10, KiBPerSession: 3},
+		{Contender: "gobgp", Sessions: 9, Up: 8, UpSeconds: 3, MemoryKiB: 20, KiBPerSession: 2},
+	})
+	if want := (Run{Contender: "gobgp", Sessions: 9, Up: 8, UpSeconds: 3, MemoryKiB: 20, KiBPerSession: 2}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 func TestConfigurations(t *testing.T) {
 	if customer(0).String() != "127.1.0.1" || speaker(299).String() != "127.2.1.44" {
 		t.Errorf("%s, %s", customer(0), speaker(299))

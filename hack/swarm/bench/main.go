@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +22,7 @@ type bencher struct {
 	bin, tools string // folders of our programs and of fetched ones
 	limit      time.Duration
 	hold       time.Duration
+	rounds     int
 	out        io.Writer
 	dir        string // scratch
 }
@@ -31,20 +32,25 @@ func Main(ctx context.Context, args []string, out io.Writer) (err error) {
 	fs := flag.NewFlagSet("peerage-swarm-bench", flag.ContinueOnError)
 	b := &bencher{out: out}
 	sizes := fs.String("sizes", "1000,5000", "numbers of sessions")
+	alone := fs.String("alone", "10000", "numbers of sessions with which peerage-swarm alone is measured; empty for none")
 	only := fs.String("only", "peerage-swarm,gobgp,exabgp", "whom to measure")
 	results := fs.String("results", "hack/bench/results", "folder for swarm.json and swarm.md; empty writes none")
 	fs.StringVar(&b.bin, "bin", "bin", "folder with peerage-swarm (make build)")
 	fs.StringVar(&b.tools, "tools", ".cache/bin", "folder with gobgpd")
 	fs.DurationVar(&b.limit, "limit", 3*time.Minute, "how long to wait for all sessions")
 	fs.DurationVar(&b.hold, "hold", time.Minute, "how long to hold them")
+	fs.IntVar(&b.rounds, "rounds", 3, "how often everything is measured; the report has the median of each figure")
 	if err := fs.Parse(args); err != nil {
 		return err
+	}
+	if b.rounds < 1 {
+		return fmt.Errorf("%d rounds measure nothing; use 1 or more", b.rounds)
 	}
 	if b.dir, err = os.MkdirTemp("", "swarm-bench-"); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
-	report, err := b.all(ctx, strings.Split(*sizes, ","), strings.Split(*only, ","))
+	report, err := b.all(ctx, strings.Split(*sizes, ","), strings.Split(*only, ","), strings.FieldsFunc(*alone, func(r rune) bool { return r == ',' }))
 	if err != nil {
 		return err
 	}
@@ -54,25 +60,46 @@ func Main(ctx context.Context, args []string, out io.Writer) (err error) {
 	return result.Save(*results, "swarm", report)
 }
 
-func (b *bencher) all(ctx context.Context, sizes, names []string) (*Report, error) {
-	r := &Report{Bench: "swarm", At: time.Now().UTC().Truncate(time.Second), Kernel: result.Kernel(), CPUs: runtime.NumCPU(), HoldSeconds: b.hold.Seconds()}
-	for _, size := range sizes {
+func (b *bencher) all(ctx context.Context, sizes, names, alone []string) (*Report, error) {
+	r := &Report{Bench: "swarm", At: time.Now().UTC().Truncate(time.Second), Kernel: result.Kernel(), CPUs: runtime.NumCPU(), HoldSeconds: b.hold.Seconds(), Rounds: b.rounds, Load: load()}
+	for i, size := range slices.Concat(sizes, alone) {
+		if i >= len(sizes) {
+			names = []string{contenders()[0].name}
+		}
 		n, err := strconv.Atoi(size)
 		if err != nil || n < 1 || n > maxSessions {
 			return nil, fmt.Errorf("size %q: use 1 to %d", size, maxSessions)
 		}
-		for _, name := range names {
+		runs, err := b.size(ctx, n, names)
+		if err != nil {
+			return nil, err
+		}
+		r.Runs = append(r.Runs, runs...)
+	}
+	var err error
+	r.Ceiling, err = b.ceiling(ctx)
+	return r, err
+}
+
+// size measures all contenders in turn, round after round, so that what else
+// the machine does meets all of them.
+func (b *bencher) size(ctx context.Context, n int, names []string) ([]Run, error) {
+	rounds := make([][]Run, len(names))
+	for range b.rounds {
+		for i, name := range names {
 			run, err := b.one(ctx, name, n)
 			if err != nil {
 				return nil, fmt.Errorf("%s with %d sessions: %w", name, n, err)
 			}
 			fmt.Fprintln(b.out, run.line())
-			r.Runs = append(r.Runs, run)
+			rounds[i] = append(rounds[i], run)
 		}
 	}
-	var err error
-	r.Ceiling, err = b.ceiling(ctx)
-	return r, err
+	medians := make([]Run, len(names))
+	for i, runs := range rounds {
+		medians[i] = median(runs)
+	}
+	return medians, nil
 }
 
 // maxSessions is what 127.1.0.0/16 and 127.2.0.0/16 have room for.
@@ -84,8 +111,8 @@ func (b *bencher) one(ctx context.Context, name string, n int) (run Run, err err
 	if err != nil {
 		return run, err
 	}
-	dir := filepath.Join(b.dir, fmt.Sprintf("%s-%d", name, n))
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	dir, err := os.MkdirTemp(b.dir, name+"-")
+	if err != nil {
 		return run, err
 	}
 	speaker, err := startBIRD(ctx, dir)
@@ -149,7 +176,7 @@ func (b *bencher) idle(ctx context.Context, speaker *bird, p *process.Process, r
 	if run.Held, err = speaker.established(); err != nil {
 		return err
 	}
-	run.MemoryKiB, run.PeakKiB = after.AnonKiB, after.PeakKiB
+	run.MemoryKiB, run.PeakKiB = int(after.AnonKiB), int(after.PeakKiB)
 	if run.Held > 0 {
 		thousands := float64(run.Held) / 1000
 		run.KiBPerSession = float64(run.MemoryKiB) / float64(run.Held)
@@ -167,4 +194,18 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-t.C:
 		return nil
 	}
+}
+
+// load is the load average of the last minute; 0 when it is not known.
+func load() float64 {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0
+	}
+	first, _, _ := strings.Cut(string(text), " ")
+	v, err := strconv.ParseFloat(first, 64)
+	if err != nil {
+		return 0
+	}
+	return v
 }

@@ -1,8 +1,10 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/peerage/peerage/hack/bench/result"
@@ -15,8 +17,12 @@ type Report struct {
 	Kernel      string    `json:"kernel"`
 	CPUs        int       `json:"cpus"`
 	HoldSeconds float64   `json:"hold_seconds"`
-	Runs        []Run     `json:"runs"`
-	Ceiling     *Ceiling  `json:"ceiling,omitempty"`
+	Rounds      int       `json:"rounds"`
+	// Load is the machine's load average before: above the number of CPUs the
+	// times say little, the CPU seconds and the memory still do.
+	Load    float64  `json:"load"`
+	Runs    []Run    `json:"runs"`
+	Ceiling *Ceiling `json:"ceiling,omitempty"`
 }
 
 // Run is one contender with one number of sessions.
@@ -31,10 +37,37 @@ type Run struct {
 	Held         int     `json:"held"`
 	// MemoryKiB is anonymous resident memory at the end of the hold, PeakKiB
 	// the most resident memory of all kinds.
-	MemoryKiB             int64   `json:"memory_kib"`
-	PeakKiB               int64   `json:"peak_kib"`
+	MemoryKiB             int     `json:"memory_kib"`
+	PeakKiB               int     `json:"peak_kib"`
 	KiBPerSession         float64 `json:"kib_per_session"`
 	IdleCPUPercentPer1000 float64 `json:"idle_cpu_percent_per_1000"`
+}
+
+// median is a run with the median of each figure, the lower one of two.
+func median(runs []Run) Run {
+	out := runs[0]
+	for _, figure := range []func(r *Run) *float64{
+		func(r *Run) *float64 { return &r.UpSeconds }, func(r *Run) *float64 { return &r.UpCPUSeconds },
+		func(r *Run) *float64 { return &r.KiBPerSession }, func(r *Run) *float64 { return &r.IdleCPUPercentPer1000 },
+	} {
+		*figure(&out) = middle(runs, figure)
+	}
+	for _, figure := range []func(r *Run) *int{
+		func(r *Run) *int { return &r.Up }, func(r *Run) *int { return &r.Held },
+		func(r *Run) *int { return &r.MemoryKiB }, func(r *Run) *int { return &r.PeakKiB },
+	} {
+		*figure(&out) = middle(runs, figure)
+	}
+	return out
+}
+
+func middle[T cmp.Ordered](runs []Run, figure func(r *Run) *T) T {
+	values := make([]T, 0, len(runs))
+	for i := range runs {
+		values = append(values, *figure(&runs[i]))
+	}
+	slices.Sort(values)
+	return values[(len(values)-1)/2]
 }
 
 // rate is sessions brought up per second.
@@ -62,9 +95,10 @@ func (r *Report) base(n int) *Run {
 
 // Markdown is the report for people.
 func (r *Report) Markdown(w io.Writer) error {
-	b := fmt.Appendf(nil, "# swarm\n\n%s, kernel %s, %d CPUs. One passive BIRD 2 on loopback, fresh for each run; hold time 90 s, held %.0f s.\n"+
+	b := fmt.Appendf(nil, "# swarm\n\n%s, kernel %s, %d CPUs. One passive BIRD 2 on loopback, fresh for each run; hold time 90 s, held %.0f s; median of %d rounds.\n"+
+		"Load of the machine before: %.1f. "+
 		"Memory is anonymous resident memory of the whole program by session held. In brackets: how many times ours.\n\n",
-		r.At.Format(time.DateOnly), r.Kernel, r.CPUs, r.HoldSeconds)
+		r.At.Format(time.DateOnly), r.Kernel, r.CPUs, r.HoldSeconds, r.Rounds, r.Load)
 	b = append(b, "| sessions | who | up, held | up in s | up/s | CPU s to bring up | KiB per session | idle CPU % per 1,000 |\n|---|---|---|---|---|---|---|---|\n"...)
 	for i := range r.Runs {
 		run := &r.Runs[i]

@@ -8,12 +8,9 @@ cd "$(dirname "$0")/../../.."
 gobgp=v4.8.0
 
 hack/lab/install.sh swarm
-mkdir -p bin .cache/bin
+tools=$PWD/.cache/bin/gobgp-$gobgp
+mkdir -p bin
 export CGO_ENABLED=0
-# The stamp names the version: another one is built anew.
-if [ ! -x .cache/bin/gobgpd ] || [ "$(cat .cache/bin/gobgpd.version 2>/dev/null)" != $gobgp ]; then
-  GOBIN=$PWD/.cache/bin go install github.com/osrg/gobgp/v4/cmd/gobgpd@$gobgp
-  echo $gobgp >.cache/bin/gobgpd.version
-fi
+[ -x "$tools/gobgpd" ] || GOBIN=$tools go install github.com/osrg/gobgp/v4/cmd/gobgpd@$gobgp
 go build -trimpath -ldflags '-s -w' -o bin/ ./hack/swarm/cmd/peerage-swarm ./hack/swarm/bench/cmd/peerage-swarm-bench
-exec nice bin/peerage-swarm-bench "$@"
+exec bin/peerage-swarm-bench -tools "$tools" "$@"

@@ -161,16 +161,19 @@ func (t *tool) sessions() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			holders, err := l.Holders()
-			if err != nil {
-				return err
-			}
 			s := lab.FollowSessions(l.Topology)
 			if err := s.Update(); err != nil {
 				return err
 			}
+			holders, err := l.Holders(s)
+			if err != nil {
+				return err
+			}
 			for _, one := range s.All() {
 				c, state := one.Customer, "down"
+				if len(c.Data) == 0 {
+					continue // of the swarm, and not begun yet
+				}
 				if one.Established {
 					state = "established"
 				}
