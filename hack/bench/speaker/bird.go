@@ -19,17 +19,17 @@ func (bird) version(ctx context.Context) (string, error) {
 }
 
 func (bird) start(ctx context.Context, dir string, l layout) (*process.Process, error) {
-	return launch(ctx, dir, birdConf(dir, l), l, func(path string) *exec.Cmd {
+	return launch(ctx, dir, birdConf(l), l, func(path string) *exec.Cmd {
 		return exec.Command("bird", "-f", "-c", path, "-s", filepath.Join(dir, "ctl"), "-P", filepath.Join(dir, "pid"))
 	})
 }
 
 // birdConf gives next hops a table of their own to be resolved in: the table of
 // the routes would change with every one of them.
-func birdConf(dir string, l layout) string {
+func birdConf(l layout) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `router id 10.0.0.1;
-log "%s/bird.log" { warning, error, fatal, bug };
+log stderr { warning, error, fatal, bug };
 ipv4 table hops;
 protocol device {}
 protocol static { ipv4 { table hops; }; route 10.255.0.0/16 via "lo"; }
@@ -37,7 +37,7 @@ template bgp peer {
   local %s port %d as %d; strict bind yes; passive;
   ipv4 { import all; export %s; igp table hops; };
 }
-`, dir, l.target.Addr(), l.target.Port(), localAS, map[bool]string{false: "all", true: "none"}[l.collect != ""])
+`, l.target.Addr(), l.target.Port(), localAS, map[bool]string{false: "all", true: "none"}[l.collect != ""])
 	for i := range l.feeds {
 		as := uint32(localAS)
 		if l.collect != "" {

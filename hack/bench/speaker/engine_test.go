@@ -14,7 +14,7 @@ func TestConfigurations(t *testing.T) {
 		name, text string
 		want       map[string]int
 	}{
-		{"bird", birdConf("/tmp", l), map[string]int{"rr client": 7, "protocol bgp f": 2, "neighbor range 127.1.0.0/16": 1}},
+		{"bird", birdConf(l), map[string]int{"rr client": 7, "protocol bgp f": 2, "neighbor range 127.1.0.0/16": 1}},
 		{"frr", frrConf(l), map[string]int{"peer-group RECEIVER\n": 7, "peer-group FEED\n": 2, "listen range 127.1.0.0/16": 1}},
 		{"openbgpd", openbgpdConf("/tmp", l), map[string]int{"neighbor 127.0.2.": 7, "neighbor 127.0.1.": 2, "neighbor 127.1.0.0/16": 1}},
 		{"gobgp", gobgpConf(l), map[string]int{"route-reflector-client = true": 7, "[[neighbors]]": 9, "prefix = \"127.1.0.0/16\"": 1}},

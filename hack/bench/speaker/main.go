@@ -150,42 +150,44 @@ func (b *bencher) all(ctx context.Context, r *Report, works, names []string) err
 		if names != nil {
 			w.engines = names
 		}
-		for _, l := range w.loads {
-			if err := b.one(ctx, r, w, l); err != nil {
-				return err
-			}
+		if err := b.one(ctx, r, w); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// one lets every engine do one work. Rounds go around the engines, so that a
-// machine that is busy for a while is so for all of them. A speaker that fails
-// is reported and not tried again; the others go on.
-func (b *bencher) one(ctx context.Context, r *Report, w work, l Load) error {
-	rows := make([]Row, len(w.engines))
+// one lets every engine do one work. Rounds go around all loads and engines, so
+// that a machine that is busy for a while is so for all of them. A speaker that
+// fails is reported and not tried again; the others go on.
+func (b *bencher) one(ctx context.Context, r *Report, w work) error {
+	var rows []Row
+	for _, l := range w.loads {
+		for _, name := range w.engines {
+			rows = append(rows, Row{Work: w.name, Engine: name, Load: l})
+		}
+	}
 	rounds := b.rounds
 	if w.rounds > 0 {
 		rounds = w.rounds
 	}
 	for round := range rounds {
-		for i, name := range w.engines {
+		for i := range rows {
 			row := &rows[i]
-			row.Work, row.Engine, row.Load = w.name, name, l
 			if row.Error != "" {
 				continue
 			}
-			m, err := b.run(ctx, w, l, name, row)
+			m, err := b.run(ctx, w, row)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
 			if err != nil {
 				row.Error = err.Error()
-				fmt.Fprintf(b.out, "%s, %s, %s: %v\n", w.name, l, name, err)
+				fmt.Fprintf(b.out, "%s, %s, %s: %v\n", w.name, row.Load, row.Engine, err)
 				continue
 			}
 			row.Runs = append(row.Runs, m)
-			fmt.Fprintf(b.out, "%s, %s, %s, round %d: %s\n", w.name, l, name, round+1, m.line())
+			fmt.Fprintf(b.out, "%s, %s, %s, round %d: %s\n", w.name, row.Load, row.Engine, round+1, m.line())
 		}
 	}
 	for _, row := range rows {
@@ -195,8 +197,8 @@ func (b *bencher) one(ctx context.Context, r *Report, w work, l Load) error {
 	return nil
 }
 
-func (b *bencher) run(ctx context.Context, w work, l Load, name string, row *Row) (Measures, error) {
-	e, err := b.engine(name)
+func (b *bencher) run(ctx context.Context, w work, row *Row) (Measures, error) {
+	e, err := b.engine(row.Engine)
 	if err != nil {
 		return Measures{}, err
 	}
@@ -205,5 +207,5 @@ func (b *bencher) run(ctx context.Context, w work, l Load, name string, row *Row
 	}
 	limited, cancel := context.WithTimeout(ctx, b.limit)
 	defer cancel()
-	return w.measure(limited, e, l)
+	return w.measure(limited, e, row.Load)
 }

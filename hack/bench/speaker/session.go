@@ -20,7 +20,9 @@ type session struct {
 	limit  int
 	held   int
 
-	mu   sync.Mutex // of writes: a KEEPALIVE must not stand inside an UPDATE
+	mu  sync.Mutex // of writes: a KEEPALIVE must not stand inside an UPDATE; guards the field below
+	cut error      // of a write: the stream may end in the middle of a message
+
 	done chan struct{}
 	work sync.WaitGroup
 
@@ -159,17 +161,21 @@ func (s *session) keepAlive() {
 	}
 }
 
-// writeLimit is how long a speaker may leave a chunk unread.
-const writeLimit = 2 * time.Minute
+// writeLimit is how long a speaker may leave a chunk unread. A slow one that
+// serves one router after the other takes minutes.
+const writeLimit = 15 * time.Minute
 
 func (s *session) write(b []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.conn.SetWriteDeadline(time.Now().Add(writeLimit)); err != nil {
-		return err
+	if s.cut != nil {
+		return s.cut
 	}
-	_, err := s.conn.Write(b)
-	return err
+	s.cut = s.conn.SetWriteDeadline(time.Now().Add(writeLimit))
+	if s.cut == nil {
+		_, s.cut = s.conn.Write(b)
+	}
+	return s.cut
 }
 
 // fail tells that the session ended; the end of one that was closed is none.

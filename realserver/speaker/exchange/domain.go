@@ -100,6 +100,7 @@ func (d *domain) groupOf(p *Peer) *group {
 	if g == nil {
 		g = &group{groupKey: k, members: map[*Peer]struct{}{}, tail: new(segment)}
 		d.groups[k] = g
+		d.x.groups.Add(1)
 	}
 	return g
 }
@@ -115,6 +116,7 @@ func (d *domain) leave(p *Peer) {
 		delete(g.members, p)
 		if len(g.members) == 0 {
 			delete(d.groups, g.groupKey)
+			d.x.groups.Add(-1)
 		}
 	}
 	if p.out.lag != nil {
@@ -192,7 +194,7 @@ func (d *domain) publish(g *group, segments []*segment, changed *changed) (wake 
 	for _, s := range segments {
 		size += int64(len(s.data))
 	}
-	most := d.x.limits.of(len(g.members))
+	most := d.x.limits.of(d.x.groups.Load())
 	for p := range g.members {
 		if p.out.lag == nil && g.total-p.out.sent > 0 && g.total-p.out.sent+size > most {
 			p.out.until = g.tail

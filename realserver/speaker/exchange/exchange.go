@@ -34,6 +34,8 @@ type Exchange struct {
 	origins atomic.Pointer[origins]
 	view    atomic.Pointer[view] // of the fields below; nil when it is out of date
 
+	groups atomic.Int64 // update groups of all domains
+
 	batches, buffers, drainers sync.Pool
 	done                       chan struct{} // closed when Run ends
 
@@ -47,23 +49,27 @@ type Exchange struct {
 
 // limits are what a peer may have to read before it is treated as slow.
 type limits struct {
-	// With more than lag bytes, a peer gets a state of its own. In big groups
-	// it is less, so that all of them together do not hold more than total,
-	// but not less than least.
+	// With more than lag bytes, a peer gets a state of its own. Bytes are
+	// shared by an update group, however many are in it, and kept for the one
+	// that is furthest behind: where there are many groups it is less, so that
+	// all of them together do not hold more than total, but not less than
+	// least.
 	lag, total, least int64
 	// As long as too few have less than low, nothing is packed; but those who
-	// do not read must not hold up the rest for longer than stall.
+	// do not read must not hold up the rest for longer than stall. A state of
+	// its own costs processor time, and who has none to spare only needs time
+	// to read: on a busy machine all would get one, and it would stay busy.
 	low   int64
 	stall time.Duration
 }
 
 func defaultLimits() limits {
-	return limits{lag: 2 << 20, total: 64 << 20, least: 256 << 10, low: 128 << 10, stall: 50 * time.Millisecond}
+	return limits{lag: 16 << 20, total: 256 << 20, least: 256 << 10, low: 128 << 10, stall: 250 * time.Millisecond}
 }
 
-// of is the bound for each of so many peers.
-func (l limits) of(members int) int64 {
-	return min(l.lag, max(l.total/int64(members), l.least))
+// of is the bound where there are so many update groups.
+func (l limits) of(groups int64) int64 {
+	return min(l.lag, max(l.total/max(groups, 1), l.least))
 }
 
 // maxPeers is the number of peers at once, and of domains.

@@ -453,3 +453,12 @@ func TestBuffersWhileCatchingUp(t *testing.T) {
 		}
 	})
 }
+
+func TestLimits(t *testing.T) {
+	l := limits{lag: 1000, total: 5000, least: 100}
+	for groups, want := range map[int64]int64{0: 1000, 1: 1000, 10: 500, 1000: 100} {
+		if got := l.of(groups); got != want {
+			t.Errorf("%d groups: %d bytes, want %d", groups, got, want)
+		}
+	}
+}
