@@ -123,7 +123,7 @@ func (d *demo) build(ctx context.Context) error {
 	t := d.lab.Topology
 	d.screen.title("Build the site", fmt.Sprintf(
 		"A fabric router, %d load balancers, %d real servers, %d controllers, a store, and %d customers' routers (%d IPv4, %d IPv6, %d\n"+
-			"with TCP-MD5), each in a network namespace of its own. BIRD is every router and every speaker; etcd and IPVS are real.",
+			"with TCP-MD5), each in a network namespace of its own. BIRD is every router; the speakers are Peerage's own; etcd and IPVS are real.",
 		t.LoadBalancers, t.RealServers, t.Controllers, t.Customers.V4+t.Customers.V6, t.Customers.V4, t.Customers.V6, t.Customers.MD5))
 	if err := d.lab.Up(ctx); err != nil {
 		return err
