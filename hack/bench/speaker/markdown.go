@@ -64,7 +64,7 @@ func (r *Report) Markdown(w io.Writer) error {
 
 func (r *Report) where() string {
 	return fmt.Sprintf("%s, kernel %s, %d CPUs, on loopback. Every speaker got the same bytes from the same generator, which ran on the same\n"+
-		"machine; each value is the median of its runs. In brackets: how many times as much BIRD 2 needs. *Others' CPUs* is how many\n"+
+		"machine; each value is the median of n runs, with a speaker's version at that time. In brackets: how many times as much BIRD 2 needs. *Others' CPUs* is how many\n"+
 		"processors everything else on the machine kept busy meanwhile.\n", r.At.Format(time.DateOnly), r.Kernel, r.CPUs)
 }
 

@@ -39,7 +39,7 @@ func TestMarkdown(t *testing.T) {
 		"| idle | 1000 sessions: idle CPU | ≤ 1 % of a core | 0.1 % of a core | met |",
 		"| 10 feeds × 100 k → 20 receivers | Peerage 1 | 3 | 0.40 (10.0×) | 0.50 (7.0×) | 20 % | 90 (1.6×) | 4.0 |",
 		"| GoBGP 4 | 0 | failed: of 5 prefixes 1 is missing | | | | | |",
-		"the wall time falls 1.48×, and 1.67×",
+		"the wall time of the quickest runs falls 1.48×, and 1.67×",
 		"σ = 0.100 and κ = 0.0500",
 		"![Route reflection: processor time by routes](speaker-routes-cpu.svg)",
 	} {
