@@ -53,7 +53,7 @@ func TestAlertsHaveRunbooksAndMetrics(t *testing.T) {
 func exposed(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
-	for _, pattern := range []string{"../*/testdata/*metrics*", "../api/store/metrics.go", "../realserver/metrics.go", "../agent/collect.go"} {
+	for _, pattern := range []string{"../*/testdata/*metrics*", "../*/*/testdata/*metrics*", "../api/store/metrics.go", "../realserver/metrics.go", "../agent/collect.go"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

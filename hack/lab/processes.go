@@ -89,9 +89,6 @@ func (t Topology) Process(name, bin string) (Node, Process, error) {
 	if err != nil {
 		return Node{}, Process{}, err
 	}
-	if n.Role == RoleRealServer && proc == ProcSpeaker {
-		proc = ProcBIRD
-	}
 	var names []string
 	for _, p := range t.Processes(n, bin) {
 		if p.Name == proc {

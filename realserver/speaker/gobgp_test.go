@@ -2,7 +2,7 @@ package speaker
 
 import (
 	"io"
-	"log/slog"
+	"log/slog" //nolint:depguard // GoBGP takes no other logger
 	"net/netip"
 	"testing"
 

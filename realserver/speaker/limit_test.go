@@ -8,6 +8,7 @@ import (
 
 	"github.com/peerage/peerage/api"
 	"github.com/peerage/peerage/realserver/bgp"
+	"github.com/peerage/peerage/realserver/speaker/control"
 )
 
 // A router that sends 100,000 routes too many ends its own session, or keeps
@@ -95,4 +96,22 @@ func TestLimitsChange(t *testing.T) {
 	b.cfg.Customers[0].MaxPrefixes = &api.MaxPrefixes{Limit: 400}
 	b.put(true)
 	l.ends(bgp.CodeCease, bgp.SubMaxPrefixes)
+}
+
+// What was dropped does not come again by itself: it is asked for.
+func TestLimitRises(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, acme("acme", "127.0.1.0/24"))
+	b.cfg.Customers[0].MaxPrefixes = &api.MaxPrefixes{Limit: 400, Action: api.MaxPrefixesDrop}
+	b.put(true)
+	l := b.router("127.0.1.5", 65001).must(t)
+	l.send(many(65001, 500))
+	b.eventually("what may be", func() bool { return b.session("127.0.1.5").Dropped == 100 })
+	b.cfg.Customers = []control.Customer{b.cfg.Customers[0]}
+	b.cfg.Customers[0].MaxPrefixes = &api.MaxPrefixes{Limit: 1000, Action: api.MaxPrefixesDrop}
+	b.put(true)
+	l.until(bgp.TypeRouteRefresh)
+	l.send(many(65001, 500))
+	b.eventually("all", func() bool { return b.session("127.0.1.5").Routes["ipv4-unicast"] == 500 })
+	l.alive()
 }

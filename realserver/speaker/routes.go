@@ -149,7 +149,7 @@ func (s *session) limited() bool {
 func (s *session) overLimit() error {
 	n := s.n.Load()
 	m := n.limits.maxPrefixes
-	if m.Limit > 0 && s.quota != nil { // it has joined
+	if m.Limit > 0 && s.exchange.Load() != nil { // it has joined, so it has a quota
 		used := s.quota.Used()
 		if used*100 >= int64(m.Limit)*int64(m.WarnAt) && s.warned.CompareAndSwap(false, true) {
 			s.sp.log.Warn("session comes near its greatest number of routes", "session", s.rec.id(), "customer", n.customer, "routes", used, "limit", m.Limit)
@@ -164,10 +164,18 @@ func (s *session) overLimit() error {
 	return nil
 }
 
-// relimit takes limits that changed while the session lives.
-func (s *session) relimit(l limits) {
-	if s.quota != nil {
-		s.quota.Set(int64(l.maxPrefixes.Limit), l.maxPrefixes.Action != api.MaxPrefixesWarn)
+// relimit takes limits that changed while the session lives. Routes that were
+// dropped do not come again by themselves: they are asked for (RFC 2918).
+func (s *session) relimit(old, now limits) {
+	if p := s.exchange.Load(); p != nil { // it has joined, so it has a quota
+		s.quota.Set(int64(now.maxPrefixes.Limit), now.maxPrefixes.Action != api.MaxPrefixesWarn)
+		a := s.agreed.Load()
+		wider := now.maxPrefixes.Limit == 0 || now.maxPrefixes.Limit > old.maxPrefixes.Limit
+		if wider && a.refresh && s.quota.Refused() > 0 {
+			for _, f := range a.families.List() {
+				s.send(bgp.TypeRouteRefresh, bgp.RouteRefresh{Family: f}.Append(nil))
+			}
+		}
 	}
 	s.warned.Store(false)
 	s.active.Store(true)

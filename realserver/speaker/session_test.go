@@ -40,9 +40,7 @@ func TestSessionsAndChecks(t *testing.T) {
 			}
 		}
 	}
-	if got := b.Status().Pools[pool]; got.Sessions != 2 {
-		t.Errorf("%d sessions, not 2", got.Sessions)
-	}
+	b.eventually("two sessions and nothing else", func() bool { return b.Status().Pools[pool].Sessions == 2 })
 	if log := b.log.String(); strings.Contains(log, prober) {
 		t.Errorf("health checks are in the log:\n%s", log)
 	}

@@ -44,12 +44,12 @@ func (s *Speaker) Set(ctx context.Context, c control.Config) (control.ConfigResu
 	problems = append(problems, more...)
 	// Compared again: what could not be done is as it was.
 	again := diff(old, now)
-	changed := s.origins.set(origins) || !s.set || opened > 0 || !again.empty()
+	changed := s.origins.set(origins) || s.config.Load() == nil || opened > 0 || !again.empty()
 	s.mu.Lock()
 	s.problems = len(problems)
 	s.mu.Unlock()
 	c.Additive = false
-	s.config, s.set = c, true
+	s.config.Store(&c)
 	result := control.ConfigResult{Changed: changed, Problems: problems}
 	if changed {
 		s.log.Info("configured", "listeners", len(now.listeners), "customers", len(now.customers), "problems", len(problems), "sessions ended", ended)
@@ -262,7 +262,7 @@ func (s *session) follow(now *table) (ended bool) {
 	}
 	old := s.n.Swap(n)
 	if old.limits != n.limits {
-		s.relimit(n.limits)
+		s.relimit(old.limits, n.limits)
 	}
 	if old.ttlSecurity != n.ttlSecurity {
 		if err := leastTTL(s.raw, s.rec.key.peer.Is4(), n.ttlSecurity); err != nil {
@@ -275,9 +275,10 @@ func (s *session) follow(now *table) (ended bool) {
 
 // Config implements control.Speaker.
 func (s *Speaker) Config() (control.Config, bool) {
-	s.setting.Lock()
-	defer s.setting.Unlock()
-	return s.config, s.set
+	if c := s.config.Load(); c != nil {
+		return *c, true
+	}
+	return control.Config{}, false
 }
 
 // save keeps a configuration for the next start.

@@ -54,11 +54,11 @@ type Speaker struct {
 	sessions, writers sync.WaitGroup
 	accepting         sync.WaitGroup
 
-	setting sync.Mutex // serialises Set; guards the fields below
-	config  control.Config
-	set     bool   // whether config was set
-	saved   []byte // what stands in the state directory
+	config  atomic.Pointer[control.Config] // the last good one; nil: none yet
 	origins *origins
+
+	setting sync.Mutex // serialises Set; guards the field below
+	saved   []byte     // what stands in the state directory
 
 	mu        sync.RWMutex // guards the fields below
 	table     *table
@@ -181,9 +181,7 @@ func (s *Speaker) eachSession(f func(*session)) {
 
 // Ready tells why the speaker does not do its work; nil when it does.
 func (s *Speaker) Ready() error {
-	s.setting.Lock()
-	defer s.setting.Unlock()
-	if !s.set {
+	if s.config.Load() == nil {
 		return errors.New("the speaker was never configured: peerage-realserver does that through the control socket")
 	}
 	return nil
