@@ -24,6 +24,9 @@ func (r *Report) targets() (all []target) {
 	times := func(work, what string, value func(*Measures) float64) {
 		us, them := r.pair(work)
 		q, ok := quotient(us, them, value)
+		if ok { // the load that both did may be smaller than what is asked for
+			what += ", " + us.Load.String()
+		}
 		add(work, what, fmt.Sprintf("≥ %g×", least), fmt.Sprintf("%.1f×", q), ok, q >= least)
 	}
 	for _, work := range []string{"reflect", "rr"} {
