@@ -39,9 +39,9 @@ lab: build ## a shell inside a small site, to play with (TOPOLOGY=demo)
 	LAB_INTERACTIVE=1 LAB_TIMEOUT=0 hack/lab/vm.sh bin/peerage-lab shell hack/lab/topologies/$(or $(TOPOLOGY),small).yaml
 
 .PHONY: e2e
-e2e: build ## the scenarios, in the lab (RUN=regexp V=1); SWARM=2000 those with a swarm of so many sessions
+e2e: build ## the scenarios, in the lab (RUN=regexp V=1); SWARM=500 with a swarm of so many sessions
 	@mkdir -p out && rm -rf out/e2e
-	LAB_OUT=out/e2e LAB_TIMEOUT=1500 hack/lab/vm.sh bin/peerage-e2e $(if $(RUN),-run '$(RUN)') $(if $(SWARM),-scenarios hack/e2e/scenarios/swarm -swarm $(SWARM)) $(if $(V),-v)
+	LAB_OUT=out/e2e LAB_TIMEOUT=2400 hack/lab/vm.sh bin/peerage-e2e $(if $(RUN),-run '$(RUN)') $(if $(SWARM),-swarm $(SWARM)) $(if $(V),-v)
 
 .PHONY: demo
 demo: build ## the main job on real parts: depool, pool, an LB killed (JSON=1)

@@ -73,13 +73,9 @@ func TestParseRefuses(t *testing.T) {
 // Every scenario in the repository can be run: its steps are known, and so is
 // its topology.
 func TestScenarios(t *testing.T) {
-	var all []*Scenario
-	for _, dir := range []string{"scenarios", "scenarios/swarm"} {
-		some, err := Load(dir, regexp.MustCompile(""))
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, some...)
+	all, err := Load("scenarios", regexp.MustCompile(""))
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, s := range all {
 		if _, err := lab.ReadTopology("../lab/topologies/" + s.Topology + ".yaml"); err != nil {
