@@ -225,7 +225,7 @@ func TestIntentExpires(t *testing.T) {
 	s.configure(2)
 	s.update(func(tx *store.Tx) {
 		tx.PutIntent(&api.ServerIntent{Schema: api.Schema, Server: "rs-1",
-			Depooled: &api.Mark{By: "alice", At: time.Now(), Until: time.Now().Add(300 * time.Millisecond)}})
+			Depooled: &api.Mark{By: "alice", At: time.Now(), Until: time.Now().Add(3 * time.Second)}})
 	})
 	s.plan("depooled", func(p *api.Plan) bool { return state(p, "rs-1") == api.ServerDepooled })
 	s.plan("serving again", func(p *api.Plan) bool { return state(p, "rs-1") == api.ServerServing })
