@@ -166,7 +166,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.pub.run(ctx) })
 	g.Go(func() error { return a.reconcile(ctx) })
 	g.Go(func() error { return a.express(ctx) })
-	if err := g.Wait(); err != nil && ctx.Err() == nil {
+	err := g.Wait()
+	a.keepAhead()
+	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("agent: %w", err)
 	}
 	return nil

@@ -30,6 +30,9 @@ type lane struct {
 	held map[string]*api.Plan
 	// ahead are those of them that no round has accepted yet.
 	ahead map[string]*api.Plan
+	// touched: something was written, or tried, since a round made the table
+	// equal. What a round remembers of it is then not the kernel's any more.
+	touched bool
 }
 
 // hurry writes what a state wants of weights. It is safe for concurrent use.
@@ -69,6 +72,7 @@ func (a *Agent) reweigh(ctx context.Context, pool string, last, next *api.Plan) 
 	for _, op := range ops {
 		a.log.Debug("ipvs", "op", op)
 	}
+	l.touched = l.touched || len(ops) > 0 || err != nil
 	switch {
 	case err != nil:
 		a.log.Warn("weights are left to a whole round", "pool", pool, "error", err)
@@ -95,8 +99,9 @@ func sameButWeights(last, next *api.Plan) bool {
 }
 
 // overtake makes the round go on with the plans that the kernel was given since
-// the round began: it must not write the old ones back. The lane is held.
-func (r *round) overtake() {
+// the round began: it must not write the old ones back. It tells whether there
+// were any. The lane is held.
+func (r *round) overtake() bool {
 	l := &r.lane
 	changed := false
 	for pool, p := range l.ahead {
@@ -111,9 +116,22 @@ func (r *round) overtake() {
 		r.c = claim(r.state, r.v, r.tables)
 		r.save()
 	}
+	return changed
 }
 
-// pass tells the lane what the round has reached.
+// hold tells the lane what the kernel was read to hold, before anybody can
+// write past the round again. The lane is held.
+func (r *round) hold() {
+	l := &r.lane
+	l.held, l.ahead = map[string]*api.Plan{}, map[string]*api.Plan{}
+	for pool, p := range r.v.plans {
+		if r.errs[partTable] == nil && r.equal(p) {
+			l.held[pool] = p
+		}
+	}
+}
+
+// pass opens the lane to what the round has accepted.
 func (r *round) pass() {
 	l := &r.lane
 	l.mu.Lock()
@@ -122,22 +140,20 @@ func (r *round) pass() {
 	rec.Plans = maps.Clone(r.rec.Plans)
 	rec.WarmVIPs = slices.Clone[[]netip.Addr](r.rec.WarmVIPs)
 	l.rec = &rec
-	if l.held == nil {
-		l.held, l.ahead = map[string]*api.Plan{}, map[string]*api.Plan{}
-	}
-	for pool := range l.held {
-		if r.v.plans[pool] == nil {
-			delete(l.held, pool)
-			delete(l.ahead, pool)
+}
+
+// keepAhead records what went past the last round. Nothing else runs any more.
+func (a *Agent) keepAhead() {
+	changed := false
+	for pool, p := range a.lane.ahead {
+		if last := a.rec.Plans[pool]; last != nil && p.Generation > last.Generation {
+			a.rec.Plans[pool], changed = p, true
 		}
 	}
-	for pool, p := range r.v.plans {
-		switch {
-		case l.ahead[pool] != nil: // since this round wrote the table
-		case r.equal(p) && r.errs[partTable] == nil:
-			l.held[pool] = p
-		default:
-			delete(l.held, pool)
-		}
+	if !changed {
+		return
+	}
+	if _, err := a.rec.save(a.recordPath(), a.saved); err != nil {
+		a.log.Error("the record is older than the kernel", "error", err)
 	}
 }

@@ -92,6 +92,42 @@ func TestLaneIsNarrow(t *testing.T) {
 	}
 }
 
+// TestBackPastARound: a round does not go by what it remembers of the table
+// once the lane has written it.
+func TestBackPastARound(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLoop(t, dir)
+		wait(time.Second)
+		first := *l.live.state.Plans["edge"]
+		before := l.m.table()
+		release := l.m.hangs(partSpeaker)
+		wait(2 * time.Minute)
+		l.follow(t, "plan", "plan-2.yaml")
+		synctest.Wait()
+		if !strings.Contains(l.m.table(), drained) {
+			t.Fatalf("the weight waits; the kernel holds\n%s", l.m.table())
+		}
+		// The weights of before, and another announcement: not for the lane.
+		st := *l.live.state
+		first.Generation = 3
+		first.Announcements = append([]api.Announcement(nil), first.Announcements...)
+		first.Announcements[0].MED++
+		st.Plans = clone(st.Plans)
+		st.Plans["edge"] = &first
+		l.live.set(&st)
+		synctest.Wait()
+		release()
+		wait(time.Second)
+		if got := l.m.table(); got != before {
+			t.Errorf("the kernel holds\n%s, not\n%s", got, before)
+		}
+		if a := l.live.told("edge"); a.Generation != 3 || a.Fingerprint != api.Fingerprint(first.Tables()) || a.Error != "" {
+			t.Errorf("applied %+v", a)
+		}
+	})
+}
+
 // TestStartWaitsForTheStore: the kernel may be ahead of the record, so that the
 // first round does not go by the record as long as the store may yet be read.
 func TestStartWaitsForTheStore(t *testing.T) {

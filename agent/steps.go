@@ -181,7 +181,15 @@ func (r *round) addresses(ctx context.Context, tables []api.Table) {
 func (r *round) table(ctx context.Context, stay map[service]api.Table) {
 	r.lane.mu.Lock()
 	defer r.lane.mu.Unlock()
-	r.overtake()
+	if r.overtake() {
+		// What leaves by the newer plan has not been withdrawn yet.
+		stay, _ = r.gone.stay(r.c.leaving, r.withdrawn, r.now, r.cfg.Grace)
+	}
+	if r.lane.touched {
+		delete(r.done, partTable)
+		r.lane.touched = false
+	}
+	defer r.hold()
 	tables, found := r.c.tables(stay), r.tables
 	due, same := r.done.due(partTable, tables, r.full)
 	if !due {
