@@ -191,19 +191,31 @@ func sameSet(a, b []AddressFamily) bool {
 }
 
 // CustomerRefusals are the pools that a change takes more than half of their
-// customers from, and more than one. A customer that another takes over whole
-// is not lost, such as a pool's neighbour that becomes a Customer.
+// customers from, and more than one; or one of them, when all pools together
+// lose so many. A customer that another takes over is not lost, such as a
+// pool's neighbour that becomes a Customer.
 func CustomerRefusals(before, after *State) []Refusal {
-	is := newSources(after)
+	was, is := newSources(before), newSources(after)
 	var refusals []Refusal
+	var site, siteLost int
+	var somewhere string // a pool that loses a customer
 	for _, pool := range sortedKeys(before.Pools) {
 		if after.Pools[pool] == nil {
 			continue // the pool itself is guarded
 		}
 		parties := before.parties(pool)
 		lost := 0
-		for _, prefixes := range parties {
-			if !slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { _, found := is.longest(pool, p); return found }) {
+		for name, prefixes := range parties {
+			kept := func(p netip.Prefix) bool {
+				now, found := is.longest(pool, p)
+				if !found || now.owner == name {
+					return found
+				}
+				// Who had the wider prefix before takes nobody's place.
+				old, had := was[pool][now.Prefix]
+				return !had || old.owner != now.owner
+			}
+			if !slices.ContainsFunc(prefixes, kept) {
 				lost++
 			}
 		}
@@ -211,6 +223,14 @@ func CustomerRefusals(before, after *State) []Refusal {
 			refusals = append(refusals, Refusal{Pool: pool, Risk: RiskManyCustomers,
 				Message: fmt.Sprintf("pool %s: %d of %d customers would go, and their sessions end", pool, lost, len(parties))})
 		}
+		if site, siteLost = site+len(parties), siteLost+lost; lost > 0 {
+			somewhere = pool
+		}
+	}
+	// Many pools with a customer each lose as much as one with many.
+	if len(refusals) == 0 && siteLost > 1 && 2*siteLost > site {
+		refusals = append(refusals, Refusal{Pool: somewhere, Risk: RiskManyCustomers,
+			Message: fmt.Sprintf("pool %s: %d of the %d customers of all pools would go, and their sessions end", somewhere, siteLost, site)})
 	}
 	return refusals
 }

@@ -105,19 +105,23 @@ func TestCustomerRefusals(t *testing.T) {
 		four += fmt.Sprintf("c%d {pools: [a, b], neighbors: [{prefix: 10.%d.0.0/16}]}\n", i, i)
 	}
 	lines := strings.SplitAfter(four, "\n")
+	const catchAll = "any {pools: [a, b], neighbors: [{prefix: 0.0.0.0/0}]}\n"
 	for name, tc := range map[string]struct {
 		before, after string
 		want          []string
 	}{
-		"nobody":           {four, four, nil},
-		"one":              {four, lines[0] + lines[1] + lines[2], nil},
-		"half of one pool": {four, lines[0] + lines[1], nil},
-		"most":             {four, lines[0], []string{"pool a: 3 of 5 customers would go, and their sessions end", "pool b: 3 of 4 customers would go, and their sessions end"}},
-		"all":              {four, "", []string{"pool a: 4 of 5 customers would go, and their sessions end", "pool b: 4 of 4 customers would go, and their sessions end"}},
-		"the only one":     {strings.Replace(lines[0], "a, b", "b", 1), "", nil},
-		"out of one pool":  {four, strings.ReplaceAll(four, "a, b", "a"), []string{"pool b: 4 of 4 customers would go, and their sessions end"}},
-		"other prefixes":   {four, strings.ReplaceAll(four, "10.", "11."), []string{"pool a: 4 of 5 customers would go, and their sessions end", "pool b: 4 of 4 customers would go, and their sessions end"}},
-		"one for all":      {four, "all {pools: [a, b], neighbors: [{prefix: 10.0.0.0/8}]}", nil},
+		"nobody":            {four, four, nil},
+		"one":               {four, lines[0] + lines[1] + lines[2], nil},
+		"half of one pool":  {four, lines[0] + lines[1], nil},
+		"most":              {four, lines[0], []string{"pool a: 3 of 5 customers would go, and their sessions end", "pool b: 3 of 4 customers would go, and their sessions end"}},
+		"all":               {four, "", []string{"pool a: 4 of 5 customers would go, and their sessions end", "pool b: 4 of 4 customers would go, and their sessions end"}},
+		"the only one":      {strings.Replace(lines[0], "a, b", "b", 1), "", nil},
+		"out of one pool":   {four, strings.ReplaceAll(four, "a, b", "a"), []string{"pool b: 4 of 4 customers would go, and their sessions end"}},
+		"other prefixes":    {four, strings.ReplaceAll(four, "10.", "11."), []string{"pool a: 4 of 5 customers would go, and their sessions end", "pool b: 4 of 4 customers would go, and their sessions end"}},
+		"a catch-all stays": {four + catchAll, catchAll, []string{"pool a: 4 of 6 customers would go, and their sessions end", "pool b: 4 of 5 customers would go, and their sessions end"}},
+		"one of each pool": {strings.Replace(lines[0], "a, b", "a", 1) + strings.Replace(lines[1], "a, b", "b", 1), "",
+			[]string{"pool b: 2 of the 3 customers of all pools would go, and their sessions end"}},
+		"one for all": {four, "all {pools: [a, b], neighbors: [{prefix: 10.0.0.0/8}]}", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string

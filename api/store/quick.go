@@ -31,8 +31,8 @@ func (b *builder) basis() basis {
 }
 
 // judged are the prefixes that guards judge by and that others than Update
-// write.
-func judged() []string { return []string{planKeys, appliedKeys, root + "observed/"} }
+// write. A node's registration is put once and kept by its lease.
+func judged() []string { return []string{planKeys, appliedKeys, root + "observed/", liveKeys} }
 
 // quickUpdate is Update on the mirror's state, without reading the store first:
 // the transaction itself makes sure that the state is the store's. It is not
