@@ -53,18 +53,21 @@ func TestWriterMapsErrors(t *testing.T) {
 
 func TestWriterAbandonsAHandleThatHangs(t *testing.T) {
 	hang := make(chan struct{})
+	// The call ends when it is seen to hang, however slow the machine is.
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var hanging atomic.Bool
 	hanging.Store(true)
-	w, opened := newTestWriter(t, time.Millisecond, func() error {
+	w, opened := newTestWriter(t, time.Minute, func() error {
 		if hanging.Load() {
+			cancel()
 			<-hang
 		}
 		return nil
 	})
-	if err := w.do(t.Context(), del); !errors.Is(err, ErrTimeout) {
+	if err := w.do(ctx, del); !errors.Is(err, ErrTimeout) {
 		t.Fatalf("error %v, want %v", err, ErrTimeout)
 	}
-	w.timeout = time.Minute
 	hanging.Store(false)
 	for range 2 {
 		if err := w.do(t.Context(), del); err != nil {
