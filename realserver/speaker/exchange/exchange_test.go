@@ -18,8 +18,12 @@ import (
 
 // bubble runs a test in virtual time with an exchange that runs.
 func bubble(t *testing.T, l limits, f func(t *testing.T, x *Exchange)) {
+	bubbleOf(t, 2, l, f)
+}
+
+func bubbleOf(t *testing.T, shards int, l limits, f func(t *testing.T, x *Exchange)) {
 	synctest.Test(t, func(t *testing.T) {
-		x := New(Config{Shards: 2, Workers: 1})
+		x := New(Config{Shards: shards, Workers: 1})
 		x.limits = l
 		ctx, stop := context.WithCancel(context.Background())
 		ended := make(chan error)
@@ -158,6 +162,36 @@ func TestChurnBehindStuckPeer(t *testing.T) {
 			t.Errorf("the peer is left with %d prefixes", len(stuck.table))
 		}
 	})
+}
+
+// A pass that ends together with what is drained at once does not end those
+// after it.
+func TestPassOfDrainSize(t *testing.T) {
+	for _, n := range []int{drainSize - 1, drainSize, drainSize + 1, 2 * drainSize} {
+		t.Run(fmt.Sprintf("%d prefixes", n), func(t *testing.T) {
+			bubbleOf(t, 1, defaultLimits(), func(t *testing.T, x *Exchange) {
+				source := newRouter(t, 1, client("g", "a"))
+				source.join(x)
+				source.announceAll(many(n), 1)
+				six := netip.MustParsePrefix("2001:db8:7::/48")
+				source.send(update(bgp.IPv6Unicast, []netip.Prefix{six}, nil, attributes(1, true), hop(bgp.IPv6Unicast, 1)))
+				quiet()
+				r := newRouter(t, 2, client("g", "a"))
+				r.join(x)
+				for range n + 10 { // message by message
+					if r.receive(1, 1); r.ended[bgp.IPv6Unicast] > 0 {
+						break
+					}
+				}
+				if r.ended[bgp.IPv4Unicast] != 1 || r.ended[bgp.IPv6Unicast] != 1 || r.problem != "" {
+					t.Errorf("End-of-RIB came %v times %s", r.ended, r.problem)
+				}
+				if _, ok := r.table[six]; !ok || len(r.table) != n+1 {
+					t.Errorf("%d prefixes came before End-of-RIB, not %d; that of IPv6 among them: %v", len(r.table), n+1, ok)
+				}
+			})
+		})
+	}
 }
 
 // What is originated, and then what the group has, comes before End-of-RIB.

@@ -90,10 +90,11 @@ func (l *lag) marked() bool {
 }
 
 // passing tells whether a pass has not seen every prefix yet. Its end does not
-// wait for prefixes that change meanwhile.
+// wait for prefixes that change meanwhile, and a table without marks was seen
+// to its end, whether or not somebody looked for more there.
 func (l *lag) passing(family int) bool {
 	for i := range l.tables[family] {
-		if l.tables[family][i].passing {
+		if t := &l.tables[family][i]; t.passing && t.marked.n > 0 {
 			return true
 		}
 	}
