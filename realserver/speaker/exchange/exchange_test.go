@@ -119,11 +119,11 @@ func TestStuckPeer(t *testing.T) {
 	}
 }
 
-// backlog is the bytes that are kept for a peer.
+// backlog is the bytes that are kept for a peer: all that can be reached.
 func (p *Peer) backlog() (n int64) {
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()
-	for s := p.out.at; s != nil && s != p.out.until; s = s.next {
+	for s := p.out.at; s != nil; s = s.next {
 		if s.next != nil {
 			n += int64(len(s.next.data))
 		}

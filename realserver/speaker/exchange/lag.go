@@ -28,8 +28,10 @@ type lagTable struct {
 	passing bool
 }
 
-// lagBehind begins without anything sent. The caller holds d.mu.
+// lagBehind begins without anything sent. The caller holds d.mu and has set
+// until.
 func (p *Peer) lagBehind() {
+	p.out.detach()
 	l := new(lag)
 	for f := range l.tables {
 		l.tables[f] = make([]lagTable, len(p.x.shards))
@@ -37,6 +39,24 @@ func (p *Peer) lagBehind() {
 	}
 	p.out.lag = l
 	p.d.laggards[p] = struct{}{}
+}
+
+// detach gives the peer a list of its own of the segments that it has yet to
+// take, which share their bytes with the group's. Those know what comes after
+// them: who kept one and did not move on would keep all that is published from
+// then on.
+func (o *output) detach() {
+	if o.at == nil || o.until == nil {
+		return
+	}
+	own := new(segment)
+	last := own
+	for s := o.at; s != o.until; {
+		s = s.next
+		last.next = &segment{data: s.data, spans: s.spans, announced: s.announced}
+		last = last.next
+	}
+	o.at, o.until = own, last
 }
 
 // fallBehind begins with everything sent. The caller holds d.mu.
