@@ -108,21 +108,7 @@ func (s *Speaker) apply(ctx context.Context, now *table, c change) (listening, e
 			later = append(later, k) // when there is more room
 		}
 	}
-	s.mu.Lock()
-	s.table = now
-	for at, socket := range opened {
-		s.sockets[at] = socket
-	}
-	var closing []*socket
-	for at, socket := range s.sockets {
-		if now.listeners[at] == nil {
-			closing = append(closing, socket)
-			delete(s.sockets, at)
-		}
-	}
-	s.recustomer(now)
-	s.forget(now)
-	s.mu.Unlock()
+	closing := s.replace(now, opened)
 	s.eachSession(func(c *session) {
 		if c.follow(now) {
 			ended++
@@ -142,6 +128,26 @@ func (s *Speaker) apply(ctx context.Context, now *table, c change) (listening, e
 		s.accepting.Go(func() { socket.accept(s.admitter(socket.at), s.acceptError) })
 	}
 	return len(opened), ended, append(problems, s.guardSockets(now)...)
+}
+
+// replace puts a table and its sockets in the place of those before, and
+// returns the sockets that it has no more.
+func (s *Speaker) replace(now *table, opened map[where]*socket) (closing []*socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.table = now
+	for at, socket := range opened {
+		s.sockets[at] = socket
+	}
+	for at, socket := range s.sockets {
+		if now.listeners[at] == nil {
+			closing = append(closing, socket)
+			delete(s.sockets, at)
+		}
+	}
+	s.recustomer(now)
+	s.forget(now)
+	return closing
 }
 
 // open listens at what a table has and nothing listens at.
@@ -226,7 +232,9 @@ func (s *Speaker) recustomer(now *table) {
 	}
 	for _, l := range now.listeners {
 		for _, n := range l.neighbors {
-			current[n.customer].memory.Set(n.limits.memory, false)
+			if c := current[n.customer]; c != nil {
+				c.memory.Set(n.limits.memory, false)
+			}
 		}
 	}
 }
