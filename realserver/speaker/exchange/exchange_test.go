@@ -385,6 +385,49 @@ func TestLookup(t *testing.T) {
 	})
 }
 
+// Who reads the routes of a session that ends is told, and never sees those of
+// the next one with its number.
+func TestRoutesOfSessionThatEnds(t *testing.T) {
+	bubble(t, defaultLimits(), func(t *testing.T, x *Exchange) {
+		a := newRouter(t, 1, PeerConfig{AS: 64999, FourOctetAS: true, Customer: "a"})
+		b := newRouter(t, 2, PeerConfig{AS: 64999, FourOctetAS: true, Customer: "b"})
+		a.join(x)
+		a.announceAll(many(3000), 1)
+		quiet()
+		before, id := x.look(), a.peer.id
+		var after int
+		var ended error
+		for _, err := range x.Routes(t.Context(), "session-1") {
+			if err != nil {
+				ended = err
+				break
+			}
+			if b.peer == nil {
+				a.leave()
+				quiet()
+				b.join(x)
+				if b.peer.id != id {
+					t.Fatalf("the next session has number %d, not %d: the test shows nothing", b.peer.id, id)
+				}
+				b.announceAll(many(3000), 1)
+				quiet()
+			}
+			after++
+		}
+		if ended == nil || after > walkSize {
+			t.Errorf("%d routes and the error %v came after the session had ended", after, ended)
+		}
+		if got := before.wanted(Filter{Session: "session-1"}, nil); len(got) != 0 {
+			t.Errorf("an ended session is looked for: %v", got)
+		}
+		for _, w := range before.wanted(Filter{Customer: "a"}, nil) {
+			if w.Filter(id) {
+				t.Error("the routes of the next session count as the customer's")
+			}
+		}
+	})
+}
+
 // The routes of one session come as they are, and errors end them.
 func TestRoutes(t *testing.T) {
 	bubble(t, defaultLimits(), func(t *testing.T, x *Exchange) {
