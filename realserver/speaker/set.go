@@ -21,8 +21,17 @@ const configFile = "config.json"
 
 // Set implements control.Speaker.
 func (s *Speaker) Set(ctx context.Context, c control.Config) (control.ConfigResult, error) {
+	return s.set(ctx, c, false)
+}
+
+// set makes a configuration the one in force. One that was restored does not
+// take the place of any other: that one is newer.
+func (s *Speaker) set(ctx context.Context, c control.Config, restored bool) (control.ConfigResult, error) {
 	s.setting.Lock()
 	defer s.setting.Unlock()
+	if restored && s.config.Load() != nil {
+		return control.ConfigResult{}, nil
+	}
 	if s.closing.Load() {
 		return control.ConfigResult{}, errors.New("the speaker is being shut down")
 	}
@@ -327,11 +336,7 @@ func (s *Speaker) restore(ctx context.Context) error {
 	if c.Schema > control.Schema {
 		return fmt.Errorf("%s: schema %d is newer than this program", configFile, c.Schema)
 	}
-	// Somebody may have been faster.
-	if _, set := s.Config(); set {
-		return nil
-	}
-	result, err := s.Set(ctx, c)
+	result, err := s.set(ctx, c, true)
 	for _, p := range result.Problems {
 		s.log.Warn("problem of the last good configuration", "problem", p)
 	}
