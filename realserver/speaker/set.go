@@ -49,11 +49,13 @@ func (s *Speaker) set(ctx context.Context, c control.Config, restored bool) (con
 			return control.ConfigResult{}, err
 		}
 	}
+	// Before anybody is let in: End-of-RIB tells that these were sent.
+	routes := s.origins.set(origins)
 	opened, ended, more := s.apply(ctx, now, change)
 	problems = append(problems, more...)
 	// Compared again: what could not be done is as it was.
 	again := diff(old, now)
-	changed := s.origins.set(origins) || s.config.Load() == nil || opened > 0 || !again.empty()
+	changed := routes || s.config.Load() == nil || opened > 0 || !again.empty()
 	s.mu.Lock()
 	s.problems = len(problems)
 	s.mu.Unlock()
