@@ -171,7 +171,8 @@ func (s *session) relimit(old, now limits) {
 		s.quota.Set(int64(now.maxPrefixes.Limit), now.maxPrefixes.Action != api.MaxPrefixesWarn)
 		a := s.agreed.Load()
 		wider := now.maxPrefixes.Limit == 0 || now.maxPrefixes.Limit > old.maxPrefixes.Limit
-		if wider && a.refresh && s.quota.Refused() > 0 {
+		if wider && a.refresh && s.quota.Missing() {
+			s.quota.Forgive()
 			for _, f := range a.families.List() {
 				s.send(bgp.TypeRouteRefresh, bgp.RouteRefresh{Family: f}.Append(nil))
 			}
