@@ -279,9 +279,13 @@ func (s *session) follow(now *table) (ended bool) {
 	if n.problem != nil {
 		return false
 	}
-	old := s.n.Swap(n)
+	old := s.n.Load() // only Set changes it
 	if old.limits != n.limits {
-		s.relimit(old.limits, n.limits)
+		s.widen(old.limits, n.limits)
+	}
+	s.n.Store(n)
+	if old.limits != n.limits {
+		s.relimit(n.limits)
 	}
 	if old.ttlSecurity != n.ttlSecurity {
 		if err := leastTTL(s.raw, s.rec.key.peer.Is4(), n.ttlSecurity); err != nil {
