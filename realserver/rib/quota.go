@@ -8,8 +8,9 @@ type Quota struct {
 	limit atomic.Int64
 	drop  atomic.Bool
 	used  atomic.Int64
-	// refused counts what was not taken.
-	refused atomic.Int64
+	// refused counts what was not taken, and missing what of it was not asked
+	// for again.
+	refused, missing atomic.Int64
 }
 
 // NewQuota makes a quota. A limit of 0 is no limit. With drop, what exceeds
@@ -33,11 +34,19 @@ func (q *Quota) Used() int64 { return q.used.Load() }
 // Refused is what was not taken so far.
 func (q *Quota) Refused() int64 { return q.refused.Load() }
 
-// Exceeded tells whether more than the limit is held now, or something was
-// refused ever: then routes are missing that do not come again by themselves.
+// Missing tells whether something was refused since Forgive: it does not come
+// again by itself.
+func (q *Quota) Missing() bool { return q.missing.Load() > 0 }
+
+// Forgive is for who is about to ask for all again: nothing is missing then
+// but what is refused from now on. Refused goes on counting.
+func (q *Quota) Forgive() { q.missing.Store(0) }
+
+// Exceeded tells whether more than the limit is held now, or something is
+// missing.
 func (q *Quota) Exceeded() bool {
 	limit := q.limit.Load()
-	return limit > 0 && (q.used.Load() > limit || q.refused.Load() > 0)
+	return limit > 0 && (q.used.Load() > limit || q.Missing())
 }
 
 // take charges n and tells whether that may be.
@@ -49,5 +58,6 @@ func (q *Quota) take(n int64) bool {
 	}
 	q.used.Add(-n)
 	q.refused.Add(1)
+	q.missing.Add(1)
 	return false
 }

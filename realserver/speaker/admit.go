@@ -111,11 +111,15 @@ func (s *Speaker) classify(at where, l *listenerConfig, conn *net.TCPConn, from 
 		return
 	}
 	n := l.match(peer)
+	var owner *customer
+	if n != nil {
+		owner = s.customers[n.customer]
+	}
 	switch {
 	case n == nil:
 		s.reject(conn, peer, refusedUnknown, "the speaker at %s does not know the router %s", at, peer)
 		return
-	case n.problem != nil:
+	case n.problem != nil || owner == nil:
 		s.reject(conn, peer, refusedProblem, "the router %s cannot be served now", peer)
 		return
 	}
@@ -133,7 +137,7 @@ func (s *Speaker) classify(at where, l *listenerConfig, conn *net.TCPConn, from 
 		s.records[key] = rec
 		s.evict()
 	}
-	c := &session{sp: s, rec: rec, conn: conn, raw: raw, port: from.Port(), md5: n.key != "", customer: s.customers[n.customer], gone: make(chan struct{})}
+	c := &session{sp: s, rec: rec, conn: conn, raw: raw, port: from.Port(), md5: n.key != "", customer: owner, gone: make(chan struct{})}
 	c.n.Store(n)
 	c.in.limit = bgp.MaxMessage
 	c.pendingHere = true

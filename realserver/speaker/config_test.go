@@ -178,6 +178,29 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+// What is restored does not take the place of what was set meanwhile.
+func TestRestoreComesLate(t *testing.T) {
+	t.Parallel()
+	old := configOf(acme("old", "127.0.1.0/24"))
+	old.Services = nil
+	now := old
+	now.Customers = []control.Customer{acme("new", "127.0.1.0/24")}
+	s := New(Options{StateDir: t.TempDir()})
+	if err := s.save(old); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Set(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.set(t.Context(), old, true); err != nil {
+		t.Error(err)
+	}
+	got, _ := s.Config()
+	if d := cmp.Diff([]string{"new"}, []string{got.Customers[0].Name}); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestSamePrefixTwice(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, acme("acme", "127.0.1.0/24"), acme("zebra", "127.0.1.0/24"))

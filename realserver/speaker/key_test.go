@@ -6,6 +6,7 @@ import (
 
 	"github.com/peerage/peerage/api"
 	"github.com/peerage/peerage/realserver/bgp"
+	"github.com/peerage/peerage/realserver/speaker/control"
 )
 
 // keyed is a router with a key.
@@ -32,6 +33,27 @@ func TestKeys(t *testing.T) {
 	if s := b.session("127.0.2.5"); !s.MD5 {
 		t.Errorf("a signed session says of itself: %+v", s)
 	}
+}
+
+// A customer that is renamed while its new key is missing has no neighbour to
+// fall back to: its session has what it had, and the speaker goes on.
+func TestRenamedWithoutKey(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, signed(acme("acme", "127.0.2.0/24"), "a"), acme("open", "127.0.1.0/24"))
+	b.secret("a", "sesame")
+	b.put(true)
+	l := b.keyed("127.0.2.5", "sesame").must(t)
+	b.established(1)
+	b.cfg.Customers = []control.Customer{signed(acme("acme-eu", "127.0.2.0/24"), "b"), b.cfg.Customers[1]}
+	b.put(true, "customer acme-eu: neighbor 127.0.2.0/24 at 127.0.0.10", "customer acme-eu: neighbor 127.0.2.0/24 at 127.0.0.11")
+	b.established(1)
+	l.alive()
+	b.keyed("127.0.1.5", "").must(t).alive()
+	b.established(2)
+	b.secret("b", "thyme")
+	b.put(true)
+	l.ends(bgp.CodeCease, bgp.SubConfigurationChange)
+	b.keyed("127.0.2.5", "thyme").must(t).alive()
 }
 
 // The kernel gave each connection its key when it accepted it: changes of the

@@ -115,3 +115,27 @@ func TestLimitRises(t *testing.T) {
 	b.eventually("all", func() bool { return b.session("127.0.1.5").Routes["ipv4-unicast"] == 500 })
 	l.alive()
 }
+
+// What was dropped and asked for again is not missing: a session may go on
+// that has to end now when there is too much.
+func TestLimitRisesAndEndsSessions(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, acme("acme", "127.0.1.0/24"))
+	b.cfg.Customers[0].MaxPrefixes = &api.MaxPrefixes{Limit: 400, Action: api.MaxPrefixesDrop}
+	b.put(true)
+	l := b.router("127.0.1.5", 65001).must(t)
+	l.send(many(65001, 500))
+	b.eventually("what may be", func() bool { return b.session("127.0.1.5").Dropped == 100 })
+	b.cfg.Customers = []control.Customer{b.cfg.Customers[0]}
+	b.cfg.Customers[0].MaxPrefixes = &api.MaxPrefixes{Limit: 1000, Action: api.MaxPrefixesClose}
+	b.put(true)
+	l.until(bgp.TypeRouteRefresh)
+	l.send(many(65001, 500))
+	b.eventually("all", func() bool { return b.session("127.0.1.5").Routes["ipv4-unicast"] == 500 })
+	l.alive()
+	if got := b.session("127.0.1.5").Dropped; got != 100 {
+		t.Errorf("%d are counted as dropped, not 100", got)
+	}
+	l.send(many(65001, 1001))
+	l.ends(bgp.CodeCease, bgp.SubMaxPrefixes)
+}

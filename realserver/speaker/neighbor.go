@@ -282,7 +282,7 @@ func (t *table) check(keys secrets, optmem int) {
 }
 
 // keep puts back what neighbours had that cannot be configured now and that
-// have sessions.
+// have sessions, unless their customer is gone: nothing would bound them then.
 func (t *table) keep(old *table, live map[place]bool) {
 	for at, l := range t.listeners {
 		before := old.listeners[at]
@@ -290,7 +290,11 @@ func (t *table) keep(old *table, live map[place]bool) {
 			continue
 		}
 		for prefix, n := range l.neighbors {
-			if o := before.neighbors[prefix]; n.problem != nil && o != nil && o.problem == nil && live[n.place] {
+			o := before.neighbors[prefix]
+			if n.problem == nil || o == nil || o.problem != nil || !live[n.place] {
+				continue
+			}
+			if _, stays := slices.BinarySearch(t.customers, o.customer); stays {
 				l.neighbors[prefix] = o
 			}
 		}

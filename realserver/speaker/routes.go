@@ -164,18 +164,27 @@ func (s *session) overLimit() error {
 	return nil
 }
 
-// relimit takes limits that changed while the session lives. Routes that were
-// dropped do not come again by themselves: they are asked for (RFC 2918).
-func (s *session) relimit(old, now limits) {
-	if p := s.exchange.Load(); p != nil { // it has joined, so it has a quota
-		s.quota.Set(int64(now.maxPrefixes.Limit), now.maxPrefixes.Action != api.MaxPrefixesWarn)
-		a := s.agreed.Load()
-		wider := now.maxPrefixes.Limit == 0 || now.maxPrefixes.Limit > old.maxPrefixes.Limit
-		if wider && a.refresh && s.quota.Refused() > 0 {
-			for _, f := range a.families.List() {
-				s.send(bgp.TypeRouteRefresh, bgp.RouteRefresh{Family: f}.Append(nil))
-			}
+// widen raises the limit of routes, before the session is judged by its new
+// limits. Routes that were dropped do not come again by themselves: they are
+// asked for (RFC 2918).
+func (s *session) widen(old, now limits) {
+	wider := now.maxPrefixes.Limit == 0 || now.maxPrefixes.Limit > old.maxPrefixes.Limit
+	if !wider || s.exchange.Load() == nil { // it has a quota once it has joined
+		return
+	}
+	s.quota.Set(int64(now.maxPrefixes.Limit), now.maxPrefixes.Action != api.MaxPrefixesWarn)
+	if a := s.agreed.Load(); a.refresh && s.quota.Missing() {
+		s.quota.Forgive()
+		for _, f := range a.families.List() {
+			s.send(bgp.TypeRouteRefresh, bgp.RouteRefresh{Family: f}.Append(nil))
 		}
+	}
+}
+
+// relimit takes limits that changed while the session lives.
+func (s *session) relimit(now limits) {
+	if s.exchange.Load() != nil {
+		s.quota.Set(int64(now.maxPrefixes.Limit), now.maxPrefixes.Action != api.MaxPrefixesWarn)
 	}
 	s.warned.Store(false)
 	s.active.Store(true)

@@ -21,8 +21,17 @@ const configFile = "config.json"
 
 // Set implements control.Speaker.
 func (s *Speaker) Set(ctx context.Context, c control.Config) (control.ConfigResult, error) {
+	return s.set(ctx, c, false)
+}
+
+// set makes a configuration the one in force. One that was restored does not
+// take the place of any other: that one is newer.
+func (s *Speaker) set(ctx context.Context, c control.Config, restored bool) (control.ConfigResult, error) {
 	s.setting.Lock()
 	defer s.setting.Unlock()
+	if restored && s.config.Load() != nil {
+		return control.ConfigResult{}, nil
+	}
 	if s.closing.Load() {
 		return control.ConfigResult{}, errors.New("the speaker is being shut down")
 	}
@@ -40,11 +49,13 @@ func (s *Speaker) Set(ctx context.Context, c control.Config) (control.ConfigResu
 			return control.ConfigResult{}, err
 		}
 	}
+	// Before anybody is let in: End-of-RIB tells that these were sent.
+	routes := s.origins.set(origins)
 	opened, ended, more := s.apply(ctx, now, change)
 	problems = append(problems, more...)
 	// Compared again: what could not be done is as it was.
 	again := diff(old, now)
-	changed := s.origins.set(origins) || s.config.Load() == nil || opened > 0 || !again.empty()
+	changed := routes || s.config.Load() == nil || opened > 0 || !again.empty()
 	s.mu.Lock()
 	s.problems = len(problems)
 	s.mu.Unlock()
@@ -108,21 +119,7 @@ func (s *Speaker) apply(ctx context.Context, now *table, c change) (listening, e
 			later = append(later, k) // when there is more room
 		}
 	}
-	s.mu.Lock()
-	s.table = now
-	for at, socket := range opened {
-		s.sockets[at] = socket
-	}
-	var closing []*socket
-	for at, socket := range s.sockets {
-		if now.listeners[at] == nil {
-			closing = append(closing, socket)
-			delete(s.sockets, at)
-		}
-	}
-	s.recustomer(now)
-	s.forget(now)
-	s.mu.Unlock()
+	closing := s.replace(now, opened)
 	s.eachSession(func(c *session) {
 		if c.follow(now) {
 			ended++
@@ -142,6 +139,26 @@ func (s *Speaker) apply(ctx context.Context, now *table, c change) (listening, e
 		s.accepting.Go(func() { socket.accept(s.admitter(socket.at), s.acceptError) })
 	}
 	return len(opened), ended, append(problems, s.guardSockets(now)...)
+}
+
+// replace puts a table and its sockets in the place of those before, and
+// returns the sockets that it has no more.
+func (s *Speaker) replace(now *table, opened map[where]*socket) (closing []*socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.table = now
+	for at, socket := range opened {
+		s.sockets[at] = socket
+	}
+	for at, socket := range s.sockets {
+		if now.listeners[at] == nil {
+			closing = append(closing, socket)
+			delete(s.sockets, at)
+		}
+	}
+	s.recustomer(now)
+	s.forget(now)
+	return closing
 }
 
 // open listens at what a table has and nothing listens at.
@@ -226,7 +243,9 @@ func (s *Speaker) recustomer(now *table) {
 	}
 	for _, l := range now.listeners {
 		for _, n := range l.neighbors {
-			current[n.customer].memory.Set(n.limits.memory, false)
+			if c := current[n.customer]; c != nil {
+				c.memory.Set(n.limits.memory, false)
+			}
 		}
 	}
 }
@@ -260,9 +279,13 @@ func (s *session) follow(now *table) (ended bool) {
 	if n.problem != nil {
 		return false
 	}
-	old := s.n.Swap(n)
+	old := s.n.Load() // only Set changes it
 	if old.limits != n.limits {
-		s.relimit(old.limits, n.limits)
+		s.widen(old.limits, n.limits)
+	}
+	s.n.Store(n)
+	if old.limits != n.limits {
+		s.relimit(n.limits)
 	}
 	if old.ttlSecurity != n.ttlSecurity {
 		if err := leastTTL(s.raw, s.rec.key.peer.Is4(), n.ttlSecurity); err != nil {
@@ -319,11 +342,7 @@ func (s *Speaker) restore(ctx context.Context) error {
 	if c.Schema > control.Schema {
 		return fmt.Errorf("%s: schema %d is newer than this program", configFile, c.Schema)
 	}
-	// Somebody may have been faster.
-	if _, set := s.Config(); set {
-		return nil
-	}
-	result, err := s.Set(ctx, c)
+	result, err := s.set(ctx, c, true)
 	for _, p := range result.Problems {
 		s.log.Warn("problem of the last good configuration", "problem", p)
 	}

@@ -18,8 +18,12 @@ import (
 
 // bubble runs a test in virtual time with an exchange that runs.
 func bubble(t *testing.T, l limits, f func(t *testing.T, x *Exchange)) {
+	bubbleOf(t, 2, l, f)
+}
+
+func bubbleOf(t *testing.T, shards int, l limits, f func(t *testing.T, x *Exchange)) {
 	synctest.Test(t, func(t *testing.T) {
-		x := New(Config{Shards: 2, Workers: 1})
+		x := New(Config{Shards: shards, Workers: 1})
 		x.limits = l
 		ctx, stop := context.WithCancel(context.Background())
 		ended := make(chan error)
@@ -115,11 +119,11 @@ func TestStuckPeer(t *testing.T) {
 	}
 }
 
-// backlog is the bytes that are kept for a peer.
+// backlog is the bytes that are kept for a peer: all that can be reached.
 func (p *Peer) backlog() (n int64) {
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()
-	for s := p.out.at; s != nil && s != p.out.until; s = s.next {
+	for s := p.out.at; s != nil; s = s.next {
 		if s.next != nil {
 			n += int64(len(s.next.data))
 		}
@@ -158,6 +162,36 @@ func TestChurnBehindStuckPeer(t *testing.T) {
 			t.Errorf("the peer is left with %d prefixes", len(stuck.table))
 		}
 	})
+}
+
+// A pass that ends together with what is drained at once does not end those
+// after it.
+func TestPassOfDrainSize(t *testing.T) {
+	for _, n := range []int{drainSize - 1, drainSize, drainSize + 1, 2 * drainSize} {
+		t.Run(fmt.Sprintf("%d prefixes", n), func(t *testing.T) {
+			bubbleOf(t, 1, defaultLimits(), func(t *testing.T, x *Exchange) {
+				source := newRouter(t, 1, client("g", "a"))
+				source.join(x)
+				source.announceAll(many(n), 1)
+				six := netip.MustParsePrefix("2001:db8:7::/48")
+				source.send(update(bgp.IPv6Unicast, []netip.Prefix{six}, nil, attributes(1, true), hop(bgp.IPv6Unicast, 1)))
+				quiet()
+				r := newRouter(t, 2, client("g", "a"))
+				r.join(x)
+				for range n + 10 { // message by message
+					if r.receive(1, 1); r.ended[bgp.IPv6Unicast] > 0 {
+						break
+					}
+				}
+				if r.ended[bgp.IPv4Unicast] != 1 || r.ended[bgp.IPv6Unicast] != 1 || r.problem != "" {
+					t.Errorf("End-of-RIB came %v times %s", r.ended, r.problem)
+				}
+				if _, ok := r.table[six]; !ok || len(r.table) != n+1 {
+					t.Errorf("%d prefixes came before End-of-RIB, not %d; that of IPv6 among them: %v", len(r.table), n+1, ok)
+				}
+			})
+		})
+	}
 }
 
 // What is originated, and then what the group has, comes before End-of-RIB.
@@ -346,6 +380,49 @@ func TestLookup(t *testing.T) {
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+		}
+	})
+}
+
+// Who reads the routes of a session that ends is told, and never sees those of
+// the next one with its number.
+func TestRoutesOfSessionThatEnds(t *testing.T) {
+	bubble(t, defaultLimits(), func(t *testing.T, x *Exchange) {
+		a := newRouter(t, 1, PeerConfig{AS: 64999, FourOctetAS: true, Customer: "a"})
+		b := newRouter(t, 2, PeerConfig{AS: 64999, FourOctetAS: true, Customer: "b"})
+		a.join(x)
+		a.announceAll(many(3000), 1)
+		quiet()
+		before, id := x.look(), a.peer.id
+		var after int
+		var ended error
+		for _, err := range x.Routes(t.Context(), "session-1") {
+			if err != nil {
+				ended = err
+				break
+			}
+			if b.peer == nil {
+				a.leave()
+				quiet()
+				b.join(x)
+				if b.peer.id != id {
+					t.Fatalf("the next session has number %d, not %d: the test shows nothing", b.peer.id, id)
+				}
+				b.announceAll(many(3000), 1)
+				quiet()
+			}
+			after++
+		}
+		if ended == nil || after > walkSize {
+			t.Errorf("%d routes and the error %v came after the session had ended", after, ended)
+		}
+		if got := before.wanted(Filter{Session: "session-1"}, nil); len(got) != 0 {
+			t.Errorf("an ended session is looked for: %v", got)
+		}
+		for _, w := range before.wanted(Filter{Customer: "a"}, nil) {
+			if w.Filter(id) {
+				t.Error("the routes of the next session count as the customer's")
 			}
 		}
 	})

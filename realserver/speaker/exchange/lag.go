@@ -28,8 +28,10 @@ type lagTable struct {
 	passing bool
 }
 
-// lagBehind begins without anything sent. The caller holds d.mu.
+// lagBehind begins without anything sent. The caller holds d.mu and has set
+// until.
 func (p *Peer) lagBehind() {
+	p.out.detach()
 	l := new(lag)
 	for f := range l.tables {
 		l.tables[f] = make([]lagTable, len(p.x.shards))
@@ -37,6 +39,24 @@ func (p *Peer) lagBehind() {
 	}
 	p.out.lag = l
 	p.d.laggards[p] = struct{}{}
+}
+
+// detach gives the peer a list of its own of the segments that it has yet to
+// take, which share their bytes with the group's. Those know what comes after
+// them: who kept one and did not move on would keep all that is published from
+// then on.
+func (o *output) detach() {
+	if o.at == nil || o.until == nil {
+		return
+	}
+	own := new(segment)
+	last := own
+	for s := o.at; s != o.until; {
+		s = s.next
+		last.next = &segment{data: s.data, spans: s.spans, announced: s.announced}
+		last = last.next
+	}
+	o.at, o.until = own, last
 }
 
 // fallBehind begins with everything sent. The caller holds d.mu.
@@ -90,10 +110,11 @@ func (l *lag) marked() bool {
 }
 
 // passing tells whether a pass has not seen every prefix yet. Its end does not
-// wait for prefixes that change meanwhile.
+// wait for prefixes that change meanwhile, and a table without marks was seen
+// to its end, whether or not somebody looked for more there.
 func (l *lag) passing(family int) bool {
 	for i := range l.tables[family] {
-		if l.tables[family][i].passing {
+		if t := &l.tables[family][i]; t.passing && t.marked.n > 0 {
 			return true
 		}
 	}

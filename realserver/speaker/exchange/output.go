@@ -126,7 +126,7 @@ func (p *Peer) refill() bool {
 			p.endPass()
 		case o.lag != nil && o.lag.marked():
 			p.drain()
-		case o.lag != nil:
+		case o.lag != nil && len(o.passes) == 0:
 			p.catchUp()
 		default:
 			return false

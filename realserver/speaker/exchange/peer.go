@@ -49,6 +49,10 @@ type Peer struct {
 	set      []byte
 	done     bool // Leave was called
 
+	// ended is set before the first shard drops its routes: what stands under
+	// its number from then on may be another session's. Who holds a shard's
+	// lock and does not see it set, has read this one's.
+	ended   atomic.Bool
 	leaving atomic.Int32  // shards that still hold its routes
 	gone    chan struct{} // closed when none does
 
@@ -228,6 +232,7 @@ func (p *Peer) mark(ctx context.Context, m mark, f bgp.Family) error {
 func (p *Peer) Leave(ctx context.Context) error {
 	if !p.done {
 		p.done = true
+		p.ended.Store(true)
 		p.drop()
 		p.x.mu.Lock()
 		if p.x.names[p.config.Name] == p {
@@ -290,7 +295,10 @@ func (p *Peer) Counts() Counts {
 	}
 	for _, s := range p.x.shards {
 		s.rib.RLock()
-		v4, v6 := s.rib.Routes(p.id)
+		var v4, v6 int64
+		if !p.ended.Load() {
+			v4, v6 = s.rib.Routes(p.id)
+		}
 		s.rib.RUnlock()
 		c.Routes[bgp.IPv4Unicast] += v4
 		c.Routes[bgp.IPv6Unicast] += v6

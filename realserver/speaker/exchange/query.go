@@ -97,7 +97,7 @@ func (v *view) peer(id rib.PeerID) *Peer {
 func (v *view) wanted(f Filter, ws []rib.Wanted) []rib.Wanted {
 	if f.Session != "" {
 		p := v.names[f.Session]
-		if p == nil || f.Customer != "" && f.Customer != p.config.Customer {
+		if p == nil || p.ended.Load() || f.Customer != "" && f.Customer != p.config.Customer {
 			return nil
 		}
 		return append(ws, rib.Wanted{Domain: p.d.number, Peer: p.id})
@@ -116,17 +116,18 @@ func (v *view) wanted(f Filter, ws []rib.Wanted) []rib.Wanted {
 	for _, d := range domains {
 		ws = append(ws, rib.Wanted{Domain: d, Filter: func(id rib.PeerID) bool {
 			p := v.peer(id)
-			return p != nil && (f.Customer == "" || p.config.Customer == f.Customer)
+			return p != nil && !p.ended.Load() && (f.Customer == "" || p.config.Customer == f.Customer)
 		}})
 	}
 	return ws
 }
 
+// appendRoutes appends what was found in a shard. The caller holds its lock.
 func appendRoutes[K rib.Key[K]](x *Exchange, v *view, dst []Route, found []rib.Found[K]) []Route {
 	dst = slices.Grow(dst, len(found))
 	for _, r := range found {
 		p := v.peer(r.Peer)
-		if p == nil {
+		if p == nil || p.ended.Load() {
 			continue
 		}
 		set := x.sets.Bytes(r.Attr)
@@ -146,7 +147,7 @@ const walkSize = 256
 
 // Routes iterates over the routes of the peer of that name, in no particular
 // order. Routes that change meanwhile may be missing or be seen in either
-// state. It ends early with the error of ctx.
+// state. It ends early with the error of ctx, and when the session ends.
 func (x *Exchange) Routes(ctx context.Context, session string) iter.Seq2[Route, error] {
 	return func(yield func(Route, error) bool) {
 		v := x.look()
@@ -173,6 +174,11 @@ func walk[K rib.Key[K]](ctx context.Context, x *Exchange, v *view, p *Peer, s *r
 			return false
 		}
 		s.RLock()
+		if p.ended.Load() {
+			s.RUnlock()
+			yield(Route{}, fmt.Errorf("routes of session %s: the session ended while they were read; ask again when it is up", p.config.Name))
+			return false
+		}
 		found, next = step(p.id, next, walkSize, found[:0])
 		routes = appendRoutes(x, v, routes[:0], found)
 		s.RUnlock()

@@ -218,9 +218,7 @@ func note[K rib.Key[K]](r *round[K], c *changed, family int) (gone []uint32) {
 func (w *worker) send(d *domain, c *changed) {
 	w.v4.sort()
 	w.v6.sort()
-	if o := w.x.origins.Load(); o.any() {
-		c.overridden = overrides(o, &w.v6, overrides(o, &w.v4, nil))
-	}
+	o := w.override(c)
 	var sources map[rib.PeerID]source
 	w.groups, sources = d.audience(w.groups[:0])
 	for _, g := range w.groups {
@@ -232,6 +230,11 @@ func (w *worker) send(d *domain, c *changed) {
 			segments = append(segments, pack(&w.packer, g, sources, &w.v6, bgp.IPv6Unicast)...)
 		}
 		d.mu.Lock()
+		// Who originates since hands its routes to each peer under this lock:
+		// what was sent already is overridden by what is published now.
+		if w.x.origins.Load() != o {
+			o = w.override(c)
+		}
 		wake := d.publish(g, segments, c)
 		d.mu.Unlock()
 		for _, p := range wake {
@@ -244,6 +247,16 @@ func (w *worker) send(d *domain, c *changed) {
 	w.packed.Store(w.packer.packed)
 	w.messages.Store(w.packer.messages)
 	w.bytes.Store(w.packer.bytes)
+}
+
+// override notes which changes are of prefixes that are originated to somebody.
+func (w *worker) override(c *changed) *origins {
+	o := w.x.origins.Load()
+	c.overridden = nil
+	if o.any() {
+		c.overridden = overrides(o, &w.v6, overrides(o, &w.v4, nil))
+	}
+	return o
 }
 
 // free frees the slots of prefixes that nobody has to be told of any more.
