@@ -88,7 +88,6 @@ func TestGoBGP(t *testing.T) {
 	}
 	b.established(1)
 	b.eventually("the route is gone", func() bool { return !knows(two, "10.1.0.0/16") })
-	if got := b.session("127.0.1.20").LastError; got != (&remoteError{bgp.Shutdown(bgp.SubAdministrativeShutdown, "over")}).Error() {
-		t.Errorf("last error is %q", got)
-	}
+	want := (&remoteError{bgp.Shutdown(bgp.SubAdministrativeShutdown, "over")}).Error()
+	b.eventually("the reason", func() bool { return b.session("127.0.1.20").LastError == want }) // is written last
 }

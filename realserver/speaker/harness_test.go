@@ -173,10 +173,10 @@ func (b *bench) secret(name, key string) {
 // eventually waits until what holds.
 func (b *bench) eventually(what string, ok func() bool) {
 	b.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !ok() {
 		if time.Now().After(deadline) {
-			b.t.Fatalf("%s: not within 10 s; the log:\n%s", what, b.log)
+			b.t.Fatalf("%s: not within %v; the log:\n%s", what, patience, b.log)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
