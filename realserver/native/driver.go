@@ -28,9 +28,7 @@ type Options struct {
 	Unit string
 	// Log is a file for the log of a speaker that the driver starts; empty:
 	// speaker.log in StateDir.
-	Log string
-	// Args are further flags for a speaker that the driver starts.
-	Args   []string
+	Log    string
 	Logger hclog.Logger
 }
 

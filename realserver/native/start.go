@@ -64,8 +64,8 @@ func (d *Driver) startDetached(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	args := append([]string{"--fork", binary, "--socket", d.opts.Socket, "--state-dir", d.opts.StateDir, "--secrets-dir", d.opts.SecretsDir}, d.opts.Args...)
-	cmd := exec.CommandContext(ctx, "setsid", args...)
+	cmd := exec.CommandContext(ctx, "setsid", "--fork", binary,
+		"--socket", d.opts.Socket, "--state-dir", d.opts.StateDir, "--secrets-dir", d.opts.SecretsDir)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = "/"
 	if err := cmd.Run(); err != nil {
