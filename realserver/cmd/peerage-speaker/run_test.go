@@ -76,14 +76,21 @@ func startDaemon(t *testing.T, dir string) *daemon {
 	ctx, d.end = context.WithCancel(context.Background())
 	go func() { d.done <- run(ctx, d.args, nil, io.Discard, &d.log) }()
 	t.Cleanup(d.stop)
-	deadline := time.Now().Add(10 * time.Second)
+	d.await(t, "an answer", func(control.Status) bool { return true })
+	return d
+}
+
+// await asks for the status until it is what is wanted.
+func (d *daemon) await(t *testing.T, what string, ok func(control.Status) bool) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
 	for {
-		_, err := d.Status(t.Context())
-		if err == nil {
-			return d
+		st, err := d.Status(t.Context())
+		if err == nil && ok(st) {
+			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the program does not answer: %v", err)
+			t.Fatalf("not within a minute: %s; status %+v, error %v", what, st, err)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -144,9 +151,7 @@ func TestLifeOfADaemon(t *testing.T) {
 	}
 	p := &process{TB: t, client: d.Client, port: port}
 	conn := p.connectTo("127.0.0.10", 7)
-	for p.established() < 1 {
-		time.Sleep(5 * time.Millisecond)
-	}
+	d.await(t, "a session", func(st control.Status) bool { return st.Pools["bulk"].Established == 1 })
 	d.stop()
 	last := readAll(t, conn)
 	want := bgp.Shutdown(bgp.SubAdministrativeShutdown, "the speaker is shut down").Append(nil)
@@ -157,13 +162,12 @@ func TestLifeOfADaemon(t *testing.T) {
 		t.Errorf("log: %s", d.log.String())
 	}
 
+	// The socket answers before what was in force is in force again.
 	d = startDaemon(t, dir)
+	d.await(t, "the restored configuration", func(st control.Status) bool { return st.Configured })
 	p.client = d.Client
 	p.connectTo("127.0.0.10", 7)
-	deadline := time.Now().Add(10 * time.Second)
-	for p.established() < 1 && time.Now().Before(deadline) {
-		time.Sleep(5 * time.Millisecond)
-	}
+	d.await(t, "a session", func(st control.Status) bool { return st.Pools["bulk"].Established == 1 })
 	if r, err := d.Configure(t.Context(), cfg); err != nil || r.Changed {
 		t.Errorf("the configuration that it has: %+v, %v", r, err)
 	}
