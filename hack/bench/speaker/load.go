@@ -25,8 +25,10 @@ type Load struct {
 	Idle int `json:"idle,omitempty"`
 	// Sharing says what the feeds' attributes have in common in the work collect.
 	Sharing sharing `json:"sharing,omitempty"`
-	// Cores are how many our speaker may use, with as many shards and workers.
-	Cores int `json:"cores,omitempty"`
+	// Cores are how many our speaker may use, with as many shards and workers
+	// unless Shards says otherwise.
+	Cores  int `json:"cores,omitempty"`
+	Shards int `json:"shards,omitempty"`
 	// Favourite gives the first feed the best path for everything.
 	Favourite bool `json:"favourite,omitempty"`
 }
@@ -46,9 +48,17 @@ func (l Load) String() string {
 		text += fmt.Sprintf(", %d idle sessions", l.Idle)
 	}
 	if l.Cores > 0 {
-		text += fmt.Sprintf(", %d shards and workers", l.Cores)
+		text += fmt.Sprintf(", %d cores, %d shards and workers", l.Cores, l.shards())
 	}
 	return text
+}
+
+// shards is also the number of workers; 0 leaves both to the speaker.
+func (l Load) shards() int {
+	if l.Shards > 0 {
+		return l.Shards
+	}
+	return l.Cores
 }
 
 // count writes 100000 as 100 k.
@@ -125,7 +135,7 @@ func (b *bencher) open(ctx context.Context, e engine, l Load) (*site, error) {
 	}
 	s.process, err = e.start(ctx, dir, layout{
 		target: b.target, feeds: l.Feeds, receivers: l.Receivers, perGroup: max(1, l.PerGroup), idle: l.Idle > 0, collect: l.Sharing,
-		shards: l.Cores, workers: l.Cores, cores: l.Cores,
+		shards: l.shards(), workers: l.shards(), cores: l.Cores,
 	})
 	if err != nil {
 		return s, err

@@ -45,7 +45,7 @@ func sections() []section {
 		{"idle", "Idle sessions", "Memory is the growth of resident memory by session.", []column{
 			{"all up in s", "%.2f", func(m *Measures) float64 { return m.Up }, true}, {"CPU s until then", "%.2f", func(m *Measures) float64 { return m.CPU }, true},
 			{"KiB per session", "%.1f", func(m *Measures) float64 { return m.KiBPerSession }, true}, {"idle CPU %", "%.2f", func(m *Measures) float64 { return m.IdlePercent }, true}, others}},
-		{"scale", "One and two cores", "GOMAXPROCS, shards and update workers are the same number. The generator runs on the same two processors.", []column{wall, cpu, system, generator, others}},
+		{"scale", "One and two cores", "GOMAXPROCS is the number of cores. The generator runs on the same two processors. More shards than cores show what a larger machine\npays for dividing the work.", []column{wall, cpu, system, generator, others}},
 		{"routes", "Cost by number of routes", "", []column{wall, cpu, peak, others}},
 		{"sessions", "Cost beside idle sessions", "The work of route reflection, while other sessions only stand there.", []column{wall, cpu, peak, others}},
 	}

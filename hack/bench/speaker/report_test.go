@@ -16,11 +16,17 @@ func sample() *Report {
 	r.put(Row{Work: "reflect", Engine: ours, Version: "Peerage 1", Load: reflect, Runs: make([]Measures, 3), Measures: Measures{Wall: 0.4, CPU: 0.5, System: 0.1, PeakMiB: 90, PerUpdate: 4}})
 	r.put(Row{Work: "reflect", Engine: "gobgp", Version: "GoBGP 4", Load: reflect, Error: "of 5 prefixes 1 is missing\nmore"})
 	r.put(Row{Work: "idle", Engine: ours, Version: "Peerage 1", Load: Load{Idle: 1000}, Measures: Measures{Up: 0.2, KiBPerSession: 9, IdlePercent: 0.1}})
-	for cores, m := range map[int]Measures{1: {Wall: 2, CPU: 2}, 2: {Wall: 1.35, CPU: 2.2, GeneratorCPU: 0.3}} {
-		r.put(Row{Work: "scale", Engine: ours, Load: Load{Feeds: 10, Cores: cores}, Measures: m})
+	for _, cores := range []Load{{Cores: 2, Shards: 24}, {Cores: 1}, {Cores: 2}} {
+		m := map[Load]Measures{
+			{Cores: 1}:             {Wall: 2, CPU: 2},
+			{Cores: 2}:             {Wall: 1.35, CPU: 2.2, GeneratorCPU: 0.3},
+			{Cores: 2, Shards: 24}: {Wall: 1.5, CPU: 2.64},
+		}[cores]
+		cores.Feeds, cores.Receivers, cores.PerGroup = 10, 20, 5
+		r.put(Row{Work: "scale", Engine: ours, Load: cores, Measures: m})
 	}
 	for _, n := range []int{100, 200} {
-		r.put(Row{Work: "routes", Engine: ours, Version: "Peerage 1", Load: Load{Feeds: 10, Prefixes: n, Receivers: 1}, Measures: Measures{CPU: float64(n)}})
+		r.put(Row{Work: "routes", Engine: ours, Version: "Peerage 1", Load: Load{Feeds: 10, Prefixes: n, Receivers: 1, PerGroup: 1}, Measures: Measures{CPU: float64(n)}})
 	}
 	return r
 }
@@ -39,8 +45,10 @@ func TestMarkdown(t *testing.T) {
 		"| idle | 1000 sessions: idle CPU | ≤ 1 % of a core | 0.1 % of a core | met |",
 		"| 10 feeds × 100 k → 20 receivers | Peerage 1 | 3 | 0.40 (10.0×) | 0.50 (7.0×) | 20 % | 90 (1.6×) | 4.0 |",
 		"| GoBGP 4 | 0 | failed: of 5 prefixes 1 is missing | | | | | |",
-		"the wall time of the quickest runs falls 1.48×, and 1.67×",
-		"σ = 0.100 and κ = 0.0500",
+		"the wall time falls 1.48×, and 1.67×",
+		"20.0 % of the work as serial from that, shared caches and memory included: no number of\ncores is more than 5 times",
+		"24 shards and workers take 20 % more processor time",
+		"| times as fast as one | 1.7 | 2.5 | 3.2 | 3.5 | 3.6 |",
 		"![Route reflection: processor time by routes](speaker-routes-cpu.svg)",
 	} {
 		if !strings.Contains(b.String(), want) {
@@ -50,13 +58,18 @@ func TestMarkdown(t *testing.T) {
 }
 
 func TestModel(t *testing.T) {
-	m, _, ok := fit(&Measures{Wall: 1, CPU: 1}, &Measures{Wall: 0.5, CPU: 1})
-	if !ok || m.speedup(24) != 24 || !math.IsInf(m.best(), 1) {
+	m, _, ok := fit(&Measures{Wall: 1}, &Measures{Wall: 0.5})
+	if !ok || m.speedup(24) != 24 {
 		t.Errorf("no loss: %+v, %v", m, m.speedup(24))
 	}
-	m = model{sigma: 0.04, kappa: 0.01}
-	if n := m.best(); math.Abs(n-9.8) > 0.1 || m.speedup(10) < m.speedup(20) {
-		t.Errorf("greatest at %v: %v, %v", n, m.speedup(10), m.speedup(20))
+	m = model{serial: 0.1, costs: []cost{{8, 0.06}, {24, 0.3}}}
+	for n, want := range map[int]float64{1: 0, 2: 0, 5: 0.03, 8: 0.06, 16: 0.18, 24: 0.3, 48: 0.3} {
+		if got := m.more(n); math.Abs(got-want) > 1e-9 {
+			t.Errorf("cost of %d shards: %v, want %v", n, got, want)
+		}
+	}
+	if got, want := m.speedup(24), 24/3.3/1.3; math.Abs(got-want) > 1e-9 {
+		t.Errorf("24 cores: %v, want %v", got, want)
 	}
 }
 

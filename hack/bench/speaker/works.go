@@ -52,9 +52,15 @@ func (b *bencher) idlers() (all []Load) {
 	return all
 }
 
+// scales are one and two cores, and what more shards than cores cost: it is what
+// a machine with that many cores pays for dividing the work.
 func (b *bencher) scales() (all []Load) {
-	for _, cores := range []int{1, 2} {
-		all = append(all, Load{Feeds: b.sizes.feeds, Prefixes: b.sizes.scalePrefixes, Receivers: b.sizes.receivers, PerGroup: 5, Cores: cores})
+	l := Load{Feeds: b.sizes.feeds, Prefixes: b.sizes.scalePrefixes, Receivers: b.sizes.receivers, PerGroup: 5, Cores: 1}
+	all = append(all, l)
+	l.Cores = 2
+	for _, shards := range []int{0, 8, 24} {
+		l.Shards = shards
+		all = append(all, l)
 	}
 	return all
 }
