@@ -16,21 +16,44 @@ import (
 // of every established connection to port 179, as the real servers' kernels
 // have them. The value of a customer with connections on several servers lists
 // them all, joined by "+".
+//
+// The kernel does not list its connections at one moment: one may be left out
+// while others beside it come and go. Whoever says that he is up and was not
+// seen is looked for again.
 func (l *Lab) Holders(sessions *Sessions) (map[string]string, error) {
-	byAddr := make(map[netip.Addr]string)
+	const looks = 3
+	wanted := make(map[netip.Addr]string)
 	for _, s := range sessions.All() {
 		if len(s.Customer.Data) > 0 { // one of the swarm that has begun
-			byAddr[s.Customer.Data[0].Addr()] = s.Customer.Name
+			wanted[s.Customer.Data[0].Addr()] = s.Customer.Name
 		}
 	}
 	holders := make(map[string]string)
+	for range looks {
+		if err := l.holders(wanted, holders); err != nil {
+			return nil, err
+		}
+		for addr, customer := range wanted {
+			if holders[customer] != "" {
+				delete(wanted, addr)
+			}
+		}
+		if !slices.ContainsFunc(sessions.All(), func(s *Session) bool { return s.Established && holders[s.Customer.Name] == "" }) {
+			break
+		}
+	}
+	return holders, nil
+}
+
+// holders adds who holds the wanted customers' sessions.
+func (l *Lab) holders(wanted map[netip.Addr]string, holders map[string]string) error {
 	for _, n := range l.Topology.RealServerNodes() {
 		peers, err := establishedPeers(n.Name, 179)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, addr := range peers {
-			customer, ok := byAddr[addr]
+			customer, ok := wanted[addr]
 			if !ok {
 				continue // a probe
 			}
@@ -41,7 +64,7 @@ func (l *Lab) Holders(sessions *Sessions) (map[string]string, error) {
 			}
 		}
 	}
-	return holders, nil
+	return nil
 }
 
 // establishedPeers lists the far ends of established connections to a local
