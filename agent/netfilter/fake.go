@@ -1,6 +1,7 @@
 package netfilter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -165,13 +166,21 @@ func (f *Fake) Delete(table, name string, rule ...string) error {
 	})
 }
 
-// DeleteById implements Tables.
-func (f *Fake) DeleteById(table, name string, at int) error {
-	return f.with("delete", table, name, true, func(c *fakeChain) error {
-		if at < 1 || at > len(c.rules) {
-			return fmt.Errorf("no position %d", at)
+// edit implements Tables.
+func (f *Fake) edit(_ context.Context, table, name string, edits []edit) error {
+	return f.with("edit", table, name, true, func(c *fakeChain) error {
+		rules := slices.Clone(c.rules)
+		for _, e := range edits {
+			switch {
+			case e.insert != "" && e.at >= 1 && e.at <= len(rules)+1:
+				rules = slices.Insert(rules, e.at-1, e.insert)
+			case e.insert == "" && e.at >= 1 && e.at <= len(rules):
+				rules = slices.Delete(rules, e.at-1, e.at)
+			default:
+				return fmt.Errorf("no position %d", e.at)
+			}
 		}
-		c.rules = slices.Delete(c.rules, at-1, at)
+		c.rules = rules
 		return nil
 	})
 }

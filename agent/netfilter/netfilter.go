@@ -36,8 +36,8 @@ type Tables interface {
 	Exists(table, chain string, rule ...string) (bool, error)
 	Insert(table, chain string, at int, rule ...string) error
 	Delete(table, chain string, rule ...string) error
-	// DeleteById deletes by position, from 1.
-	DeleteById(table, chain string, at int) error
+	// edit makes all the edits, one after the other, or none.
+	edit(ctx context.Context, table, chain string, edits []edit) error
 }
 
 // Rules are the rules of one host. It is safe for concurrent use.
@@ -63,10 +63,10 @@ func Open() (*Rules, error) {
 		name     string
 		protocol iptables.Protocol
 	}{{"iptables", iptables.ProtocolIPv4}, {"ip6tables", iptables.ProtocolIPv6}} {
-		t, err := iptables.New(iptables.IPFamily(f.protocol), iptables.Timeout(lockSeconds))
+		t, err := openKernel(f.name, f.protocol)
 		switch {
 		case errors.Is(err, exec.ErrNotFound):
-			r.add(f.name, nil, fmt.Errorf("%w: no %s in PATH; install the package iptables", ErrUnavailable, f.name))
+			r.add(f.name, nil, fmt.Errorf("%w: no %s or %[2]s-restore in PATH; install the package iptables", ErrUnavailable, f.name))
 		case err != nil:
 			r.add(f.name, nil, fmt.Errorf("%w: %w", ErrUnavailable, err))
 		default:
@@ -92,8 +92,8 @@ func (r *Rules) add(name string, t Tables, missing error) {
 }
 
 // Set makes the rules suit exactly the VIPs. One family or chain that fails
-// does not keep the others from being set. iptables takes no context: Set looks
-// at ctx between calls, each of which waits at most 5 s for other writers.
+// does not keep the others from being set. go-iptables takes no context: Set
+// looks at ctx between calls, each of which waits at most 5 s for other writers.
 func (r *Rules) Set(ctx context.Context, vips []netip.AddrPort) (changed bool, err error) {
 	for _, v := range vips {
 		if !v.IsValid() || v.Port() == 0 || v.Addr().Is4In6() || v.Addr().Zone() != "" {
@@ -115,7 +115,7 @@ func (r *Rules) Set(ctx context.Context, vips []netip.AddrPort) (changed bool, e
 			did, err := r.set(ctx, f.tables, c, c.desired(own))
 			changed = changed || did
 			if err != nil {
-				errs = append(errs, fmt.Errorf("%s: chain %s: %w", f.name, c.name, short(err)))
+				errs = append(errs, fmt.Errorf("%s: chain %s: %w", f.name, c.name, hinted(err)))
 			}
 		}
 	}
@@ -143,16 +143,8 @@ func (r *Rules) set(ctx context.Context, t Tables, c chain, want []string) (chan
 		}
 		changed = true
 	}
-	for _, e := range diff(want, have) {
-		if err := ctx.Err(); err != nil {
-			return changed, err
-		}
-		if e.insert != "" {
-			err = t.Insert(c.table, c.name, e.at, strings.Fields(e.insert)...)
-		} else {
-			err = t.DeleteById(c.table, c.name, e.at)
-		}
-		if err != nil {
+	if edits := diff(want, have); len(edits) > 0 {
+		if err := t.edit(ctx, c.table, c.name, edits); err != nil {
 			return changed, err
 		}
 		changed = true
@@ -200,7 +192,7 @@ func (r *Rules) Remove(ctx context.Context) error {
 				continue
 			}
 			if err := errors.Join(ctx.Err(), remove(f.tables, c)); err != nil {
-				errs = append(errs, fmt.Errorf("%s: chain %s: %w", f.name, c.name, short(err)))
+				errs = append(errs, fmt.Errorf("%s: chain %s: %w", f.name, c.name, hinted(err)))
 			}
 		}
 	}
@@ -230,10 +222,11 @@ func remove(t Tables, c chain) error {
 // maxJumps bounds how many jumps to one chain are looked for; there is one.
 const maxJumps = 16
 
-// short takes the command line and its output apart from the cause.
-func short(err error) error {
+// hinted adds to the failure of a program what it mostly means.
+func hinted(err error) error {
 	var failed *iptables.Error
-	if errors.As(err, &failed) {
+	var ended *exec.ExitError
+	if errors.As(err, &failed) || errors.As(err, &ended) {
 		return fmt.Errorf("%w; is the process root, and has the kernel the netfilter modules?", err)
 	}
 	return err

@@ -72,7 +72,7 @@ func TestSet(t *testing.T) {
 	set(false, "192.0.2.1:179", "192.0.2.1:1790", "[2001:db8::1]:179")
 	// Somebody took away the jump and put the rules out of order.
 	for _, err := range []error{
-		v4.Delete("filter", "INPUT", "-j", "PEERAGE-IN"), v4.DeleteById("filter", "PEERAGE-IN", 4),
+		v4.Delete("filter", "INPUT", "-j", "PEERAGE-IN"), v4.Delete("filter", "PEERAGE-IN", strings.Fields("-d 192.0.2.1/32 -j DROP")...),
 		v4.Insert("filter", "PEERAGE-IN", 1, strings.Fields("-d 192.0.2.1/32 -j DROP")...),
 	} {
 		if err != nil {
@@ -119,7 +119,7 @@ func TestErrors(t *testing.T) {
 	}
 	broken := errors.New("broken")
 	v4.SetFail(func(verb string) error {
-		if verb == "insert" {
+		if verb == "edit" {
 			return broken
 		}
 		return nil
@@ -139,6 +139,19 @@ func TestErrors(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	if _, err := Open(); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "install the package iptables") {
 		t.Errorf("Open without iptables: %v", err)
+	}
+}
+
+func TestScript(t *testing.T) {
+	got := script("filter", "PEERAGE-IN", diff([]string{"-d 192.0.2.1/32 -j DROP", "-j RETURN"}, []string{"-j LOG", "-j RETURN", "-j DROP"}))
+	want := `*filter
+-I PEERAGE-IN 1 -d 192.0.2.1/32 -j DROP
+-D PEERAGE-IN 4
+-D PEERAGE-IN 2
+COMMIT
+`
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
 	}
 }
 

@@ -90,6 +90,9 @@ type edit struct {
 // drops, and none is missing meanwhile; deletions follow from the bottom up,
 // so that each position is still that of the rule meant.
 func diff(want, have []string) []edit {
+	if slices.Equal(want, have) {
+		return nil // as nearly always; what follows takes memory
+	}
 	// longest[i][j] is the longest common sequence of want[i:] and have[j:].
 	longest := make([][]int, len(want)+1)
 	for i := range longest {
