@@ -40,8 +40,9 @@ type neighbor struct {
 	secret                string // its name
 	key                   string
 	limits                limits
-	// offer is our OPEN: one for all sessions.
+	// offer is our OPEN, and hello the message: one for all sessions.
 	offer *bgp.Open
+	hello []byte
 	// problem is why its routers are refused; nil: they are not.
 	problem error
 }
@@ -200,6 +201,7 @@ func newNeighbor(c *control.Customer, cn api.CustomerNeighbor, at where, l *list
 		n.nonClient = false
 	}
 	n.offer = offer(n)
+	n.hello = n.offer.Append(nil)
 	if m := c.MaxPrefixes; m != nil {
 		n.limits.maxPrefixes = api.MaxPrefixes{Limit: m.Limit, Action: cmp.Or(m.Action, api.MaxPrefixesClose), WarnAt: cmp.Or(m.WarnAt, 80)}
 	}

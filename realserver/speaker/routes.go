@@ -21,7 +21,7 @@ func (s *session) join() error {
 	s.joined = true
 	p, err := s.sp.exchange.Join(s.sp.work, exchange.PeerConfig{
 		Name: s.rec.id(), Customer: n.customer, Pool: n.pool, Group: n.group, Client: n.group != "" && !n.nonClient,
-		LocalID: n.routerID, PeerID: a.id, LocalAddr: s.rec.key.at.Addr(), PeerAddr: s.rec.key.peer, LocalAS: n.localAS, AS: a.as,
+		LocalID: n.routerID, PeerID: a.id, LocalAddr: s.rec.key.at().Addr(), PeerAddr: s.rec.key.peer, LocalAS: n.localAS, AS: a.as,
 		Families: a.families, FourOctetAS: a.fourOctetAS, ExtendedMessage: a.extended, EnhancedRefresh: a.enhanced,
 		Session: s.quota, CustomerQuota: s.customer.memory, Wake: s.wake,
 	})
@@ -90,7 +90,7 @@ func (s *session) decoderPeer() bgp.Peer {
 	n, a := s.n.Load(), s.agreed.Load()
 	return bgp.Peer{
 		FourOctetAS: a.fourOctetAS, Internal: n.internal(a.as), LocalAS: n.localAS, AS: a.as,
-		LocalID: n.routerID, LocalAddr: s.rec.key.at.Addr(), Families: a.families,
+		LocalID: n.routerID, LocalAddr: s.rec.key.at().Addr(), Families: a.families,
 	}
 }
 

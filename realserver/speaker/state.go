@@ -111,7 +111,11 @@ func (s *Speaker) Capture(ctx context.Context, id string) (*State, error) {
 		return nil, fmt.Errorf("session %s is not up: %w", id, control.ErrNotFound)
 	}
 	answer := make(chan *State, 1)
+	ended := fmt.Errorf("session %s ended: %w", id, control.ErrNotFound)
 	if !c.asked.CompareAndSwap(nil, &answer) {
+		if c.now() == idle {
+			return nil, ended
+		}
 		return nil, fmt.Errorf("session %s: its state is being asked for already", id)
 	}
 	defer c.asked.CompareAndSwap(&answer, nil)
@@ -119,9 +123,10 @@ func (s *Speaker) Capture(ctx context.Context, id string) (*State, error) {
 	select {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("session %s: %w", id, ctx.Err())
-	case <-c.gone:
-		return nil, fmt.Errorf("session %s ended: %w", id, control.ErrNotFound)
-	case st := <-answer:
+	case st, ok := <-answer:
+		if !ok {
+			return nil, ended
+		}
 		return st, nil
 	}
 }
@@ -133,11 +138,18 @@ func (s *session) answer() {
 	}
 }
 
+// dismiss has nobody wait for the state of a session that ended.
+func (s *session) dismiss() {
+	if ask := s.asked.Swap(&s.sp.nobody); ask != nil {
+		close(*ask)
+	}
+}
+
 // capture is called by the session's goroutine.
 func (s *session) capture() *State {
 	n, now := s.n.Load(), time.Now()
 	st := &State{
-		Version: stateVersion, Pool: n.pool, Customer: n.customer, VIP: s.rec.key.at, Peer: netip.AddrPortFrom(s.rec.key.peer, s.port),
+		Version: stateVersion, Pool: n.pool, Customer: n.customer, VIP: s.rec.key.at(), Peer: netip.AddrPortFrom(s.rec.key.peer, s.port),
 		MD5Secret: n.secret, Signed: s.md5, Phase: s.now().String(), Since: time.Unix(0, s.since.Load()).UTC(),
 		Received: s.received.show(), Sent: s.sent.show(), Output: s.unsent(),
 	}
