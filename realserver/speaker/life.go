@@ -22,8 +22,12 @@ func (s *Speaker) established(c *session) {
 	s.mu.Unlock()
 	c.customer.ups.Add(1)
 	n, a := c.n.Load(), c.agreed.Load()
-	s.log.Info("session is up", "pool", n.pool, "customer", n.customer, "router", c.rec.key.peer, "vip", c.rec.key.at().Addr(),
-		"as", a.as, "hold time", a.hold, "families", a.families)
+	if s.log.IsInfo() {
+		// Strings: thousands may come up at once, and everything else is
+		// formatted by reflection.
+		s.log.Info("session is up", "pool", n.pool, "customer", n.customer, "router", c.rec.key.peer.String(), "vip", c.rec.key.at().Addr().String(),
+			"as", a.as, "hold time", a.hold.String(), "families", a.families.String())
+	}
 }
 
 // ended notes that a session ended.

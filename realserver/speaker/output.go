@@ -112,6 +112,26 @@ func (s *session) wake() {
 	s.sp.writers.Go(func() { s.pump(true) })
 }
 
+// begin writes what the exchange has for a session that has just joined, as
+// much as the socket takes: most have little to be sent, and the goroutine that
+// is there has the stack for it.
+func (s *session) begin() {
+	o := &s.out
+	o.mu.Lock()
+	o.woken = true
+	if o.closed || o.broken || o.writing {
+		o.mu.Unlock()
+		return
+	}
+	o.writing = true
+	o.mu.Unlock()
+	s.takePen()
+	o.pen.batch, o.pen.block = s.take(), false
+	if s.put() {
+		s.pump(false)
+	}
+}
+
 // pump is the writer: it writes until there is nothing left. Unless it may
 // block it hands over to a goroutine when the socket is full.
 func (s *session) pump(block bool) {
@@ -129,16 +149,24 @@ func (s *session) pump(block bool) {
 			batch = s.take()
 		}
 		s.out.pen.batch, s.out.pen.block = batch, block
-		full, err := s.write()
-		if err != nil {
-			s.broke(err)
-			return
-		}
-		if full {
-			s.sp.writers.Go(func() { s.resume() })
+		if !s.put() {
 			return
 		}
 	}
+}
+
+// put writes the batch. It fails when the writer has to leave: to a goroutine
+// that may block, or because there is nothing to write to any more.
+func (s *session) put() bool {
+	full, err := s.write()
+	if err != nil {
+		s.broke(err)
+		return false
+	}
+	if full {
+		s.sp.writers.Go(func() { s.resume() })
+	}
+	return !full
 }
 
 // resume writes the rest of a batch and goes on.

@@ -34,7 +34,7 @@ func (s *session) join() error {
 	}
 	s.exchange.Store(p)
 	s.sp.established(s)
-	s.wake() // it may have been called when there was no peer to ask
+	s.begin() // wake may have been called when there was no peer to ask
 	return nil
 }
 

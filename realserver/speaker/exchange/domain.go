@@ -231,7 +231,9 @@ func (d *domain) unneeded(family, shard int, slots []uint32) (free, kept []uint3
 	for _, slot := range slots {
 		held := false
 		for p := range d.laggards {
-			held = held || p.out.lag.tables[family][shard].held.has(slot)
+			if p.out.lag.tables[family][shard].held.has(slot) {
+				held, p.out.lag.waited = true, true
+			}
 		}
 		if held {
 			kept = append(kept, slot)
