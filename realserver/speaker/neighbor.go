@@ -64,6 +64,11 @@ type limits struct {
 	updatesPerSecond int             // of the customer's; 0: no bound
 }
 
+// routes are the limits of a session's quota.
+func (l *limits) routes() (limit int64, drop bool) {
+	return int64(l.maxPrefixes.Limit), l.maxPrefixes.Action != api.MaxPrefixesWarn
+}
+
 // String names the neighbour in messages.
 func (n *neighbor) String() string {
 	return fmt.Sprintf("customer %s: neighbor %s of pool %s", n.customer, n.place, n.pool)
