@@ -136,6 +136,9 @@ func (x *Exchange) Run(ctx context.Context) error {
 // errStopped is returned when Run has ended.
 var errStopped = errors.New("exchange: it has stopped")
 
+// errEnded is returned when a peer has left.
+var errEnded = errors.New("exchange: the session has ended")
+
 // Join adds a peer. What is originated for it, its group's best routes, and
 // End-of-RIB for each family are there for Next, in this order.
 func (x *Exchange) Join(ctx context.Context, c PeerConfig) (*Peer, error) {
