@@ -11,15 +11,16 @@ type CustomerEffect struct {
 	Customer string `json:"customer"`
 	// Action is created, changed or deleted.
 	Action Action `json:"action"`
-	// Effects say which sessions end and why. What is not listed goes on.
+	// Effects say which sessions end and why, and which need another key. What
+	// is not listed goes on.
 	Effects []string `json:"effects"`
 }
 
 // maxEffects bounds the lines on one customer.
 const maxEffects = 10
 
-// CustomerEffects lists the customers whose sessions a change ends, sorted by
-// name. What a change does to others, such as new limits, takes effect without
+// CustomerEffects lists the customers whose sessions a change ends or gives
+// another key, sorted by name. What a change does to others, such as new limits, takes effect without
 // ending a session and is in the diff of the object.
 func CustomerEffects(before, after *State) []CustomerEffect {
 	was, is := newSources(before), newSources(after)
@@ -150,29 +151,33 @@ func ends(b, a *Customer, is sources) []string {
 		}
 		for _, n := range b.Spec.Neighbors {
 			now, found := is.longest(pool, n.Prefix)
-			if why := n.ends(now, found, a.Name); why != "" {
+			why, all := n.ends(now, found, a.Name)
+			if why != "" {
 				lines = append(lines, fmt.Sprintf("sessions from %v in pool %s end: %s", n.Prefix, pool, why))
+			}
+			// The kernel gave each connection its key when it was made; only
+			// BIRD lets sessions begin anew when its configuration has another.
+			if !all && now.MD5Secret != n.MD5Secret {
+				lines = append(lines, fmt.Sprintf("sessions from %v in pool %s need another TCP-MD5 key from their next connection on; servers with BIRD end them at once", n.Prefix, pool))
 			}
 		}
 	}
 	return lines
 }
 
-// ends says why sessions of a neighbour end, or is empty.
-func (n *CustomerNeighbor) ends(now source, found bool, owner string) string {
+// ends says why sessions of a neighbour end, or is empty; and whether all do.
+func (n *CustomerNeighbor) ends(now source, found bool, owner string) (why string, all bool) {
 	switch {
 	case !found:
-		return "the neighbor goes"
+		return "the neighbor goes", true
 	case now.owner != owner:
-		return "they become " + now.owner + "'s"
-	case now.MD5Secret != n.MD5Secret:
-		return "another TCP-MD5 key"
+		return "they become " + now.owner + "'s", true
 	case now.NonClient != n.NonClient:
-		return "client and non-client are other sessions"
+		return "client and non-client are other sessions", true
 	case len(now.AS) > 0 && (len(n.AS) == 0 || slices.ContainsFunc(n.AS, func(as uint32) bool { return !slices.Contains(now.AS, as) })):
-		return fmt.Sprintf("those of another AS number than %s", joinNumbers(now.AS))
+		return fmt.Sprintf("those of another AS number than %s", joinNumbers(now.AS)), false
 	}
-	return ""
+	return "", false
 }
 
 func joinNumbers(list []uint32) string {

@@ -143,7 +143,7 @@ func (a *applier[K]) order(v path, h Hint, e *entry[K]) int {
 }
 
 func (a *applier[K]) replace(slot uint32, e *entry[K], attr AttrID, h Hint) {
-	if a.r.refreshing {
+	if a.r.stale != nil {
 		a.r.stale.unset(&a.s.bits, slot)
 	}
 	var at spot
@@ -214,7 +214,7 @@ func (a *applier[K]) withdraw(k K, hash uint64) {
 // remove removes the peer's route, which is there.
 func (a *applier[K]) remove(slot uint32, e *entry[K]) {
 	a.r.slots.unset(&a.s.bits, slot)
-	if a.r.refreshing {
+	if a.r.stale != nil {
 		a.r.stale.unset(&a.s.bits, slot)
 	}
 	a.r.n--

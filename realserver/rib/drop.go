@@ -18,8 +18,7 @@ func (s *Shard) Clear(id PeerID, most int) (more, dirty bool) {
 	}
 	for _, r := range []*routesOf{&p.v4, &p.v6} {
 		r.slots.drop(&s.bits)
-		r.stale.drop(&s.bits)
-		r.refreshing = false
+		r.fresh(&s.bits)
 	}
 	return false, dirty
 }
@@ -43,30 +42,29 @@ func (s *Shard) RefreshBegin(id PeerID, v6 bool) {
 	if r == nil {
 		return
 	}
-	r.stale.drop(&s.bits)
-	r.stale = r.slots.copy(&s.bits)
-	r.refreshing = true
+	r.fresh(&s.bits)
+	stale := r.slots.copy(&s.bits)
+	r.stale = &stale
 }
 
 // RefreshEnd withdraws stale routes, at most so many, and tells whether there
 // are more, and whether the domain became dirty.
 func (s *Shard) RefreshEnd(id PeerID, v6 bool, most int) (more, dirty bool) {
 	r := s.routesOf(id, v6)
-	if r == nil || !r.refreshing {
+	if r == nil || r.stale == nil {
 		return false, false
 	}
 	p := s.peers[id]
 	d := s.domains[p.Domain]
 	if v6 {
-		dirty = clearSome(s, &d.v6, p, r, &r.stale, most)
+		dirty = clearSome(s, &d.v6, p, r, r.stale, most)
 	} else {
-		dirty = clearSome(s, &d.v4, p, r, &r.stale, most)
+		dirty = clearSome(s, &d.v4, p, r, r.stale, most)
 	}
 	if len(s.slots) == most {
 		return true, dirty
 	}
-	r.stale.drop(&s.bits)
-	r.refreshing = false
+	r.fresh(&s.bits)
 	return false, dirty
 }
 

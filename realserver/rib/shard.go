@@ -86,9 +86,17 @@ type peer struct {
 type routesOf struct {
 	slots bitmap
 	n     int64
-	// stale are those not announced again since RefreshBegin.
-	stale      bitmap
-	refreshing bool
+	// stale are those not announced again since RefreshBegin; nil: there was
+	// none. There are peers times shards times families of these.
+	stale *bitmap
+}
+
+// fresh ends what RefreshBegin began.
+func (r *routesOf) fresh(m *bitmaps) {
+	if r.stale != nil {
+		r.stale.drop(m)
+		r.stale = nil
+	}
 }
 
 // NewShard makes a shard. All shards of one RIB have the same seed as their

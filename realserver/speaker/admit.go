@@ -130,14 +130,14 @@ func (s *Speaker) classify(at where, l *listenerConfig, conn *net.TCPConn, from 
 		s.unpend(peer)
 		return
 	}
-	key := recordKey{n.pool, at, peer}
+	key := keyOf(n.pool, at, peer)
 	rec := s.records[key]
 	if rec == nil {
 		rec = &record{key: key}
 		s.records[key] = rec
 		s.evict()
 	}
-	c := &session{sp: s, rec: rec, conn: conn, raw: raw, port: from.Port(), md5: n.key != "", customer: owner, gone: make(chan struct{})}
+	c := &session{sp: s, rec: rec, conn: conn, raw: raw, port: from.Port(), md5: n.key != "", customer: owner}
 	c.n.Store(n)
 	c.in.limit = bgp.MaxMessage
 	c.pendingHere = true

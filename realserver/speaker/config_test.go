@@ -170,7 +170,7 @@ func TestMatch(t *testing.T) {
 		if a.Is6() {
 			at = at6
 		}
-		got[a.String()] = table.find(recordKey{pool, at, a}).customer
+		got[a.String()] = table.find(keyOf(pool, at, a)).customer
 	}
 	want := map[string]string{"10.1.2.3": "host", "10.1.2.4": "net", "11.0.0.1": "wide", "2001:db8:1::9": "net", "2001:db8:2::9": "wide"}
 	if d := cmp.Diff(want, got); d != "" {

@@ -22,8 +22,12 @@ func (s *Speaker) established(c *session) {
 	s.mu.Unlock()
 	c.customer.ups.Add(1)
 	n, a := c.n.Load(), c.agreed.Load()
-	s.log.Info("session is up", "pool", n.pool, "customer", n.customer, "router", c.rec.key.peer, "vip", c.rec.key.at.Addr(),
-		"as", a.as, "hold time", a.hold, "families", a.families)
+	if s.log.IsInfo() {
+		// Strings: thousands may come up at once, and everything else is
+		// formatted by reflection.
+		s.log.Info("session is up", "pool", n.pool, "customer", n.customer, "router", c.rec.key.peer.String(), "vip", c.rec.key.at().Addr().String(),
+			"as", a.as, "hold time", a.hold.String(), "families", a.families.String())
+	}
 }
 
 // ended notes that a session ended.
@@ -31,10 +35,10 @@ func (s *Speaker) ended(c *session, before phase, why error) {
 	n := c.n.Load()
 	if before == established {
 		c.customer.downs.Add(1)
-		s.log.Info("session is down", "pool", n.pool, "customer", n.customer, "router", c.rec.key.peer, "vip", c.rec.key.at.Addr(), "reason", why)
+		s.log.Info("session is down", "pool", n.pool, "customer", n.customer, "router", c.rec.key.peer, "vip", c.rec.key.at().Addr(), "reason", why)
 	} else {
 		s.log.Debug("connection ended before it was a session", "pool", n.pool, "customer", n.customer, "router", c.rec.key.peer,
-			"vip", c.rec.key.at.Addr(), "state", before, "reason", why)
+			"vip", c.rec.key.at().Addr(), "state", before, "reason", why)
 	}
 	c.rec.remove(c, before, why)
 	s.mu.Lock()
@@ -43,7 +47,7 @@ func (s *Speaker) ended(c *session, before phase, why error) {
 		s.ends[ending{n.customer, cause(why)}]++
 	}
 	// A router that may not come again is forgotten.
-	if now := s.table.find(c.rec.key); now == nil || now.pool != c.rec.key.pool {
+	if now := s.table.find(c.rec.key); now == nil || now.pool != c.rec.key.pool() {
 		c.rec.mu.Lock()
 		if len(c.rec.conns) == 0 {
 			delete(s.records, c.rec.key)

@@ -98,6 +98,31 @@ func TestLimitsChange(t *testing.T) {
 	l.ends(bgp.CodeCease, bgp.SubMaxPrefixes)
 }
 
+// Limits that change while a session joins count for it, too.
+func TestLimitsChangeWhileJoining(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, acme("acme", "127.0.1.0/24"))
+	b.cfg.Customers[0].MaxPrefixes = &api.MaxPrefixes{Limit: 1000, Action: api.MaxPrefixesDrop}
+	b.put(true)
+	// A session before this one that has not left yet: the next one waits for
+	// it after it has made its quota.
+	peer := netip.MustParseAddr("127.0.1.5")
+	before := &record{key: keyOf(pool, netip.AddrPortFrom(netip.MustParseAddr(vipA), b.port), peer)}
+	before.turn.Lock()
+	b.mu.Lock()
+	b.records[before.key] = before
+	b.mu.Unlock()
+	l := b.router("127.0.1.5", 65001).must(t)
+	b.eventually("its KEEPALIVE", func() bool { return b.session("127.0.1.5").Received.Keepalives == 1 })
+	b.cfg.Customers = []control.Customer{b.cfg.Customers[0]}
+	b.cfg.Customers[0].MaxPrefixes = &api.MaxPrefixes{Limit: 400, Action: api.MaxPrefixesDrop}
+	b.put(true)
+	before.turn.Unlock()
+	l.send(many(65001, 500))
+	b.eventually("what may be", func() bool { return b.session("127.0.1.5").Dropped == 100 })
+	l.alive()
+}
+
 // What was dropped does not come again by itself: it is asked for.
 func TestLimitRises(t *testing.T) {
 	t.Parallel()

@@ -40,8 +40,9 @@ type neighbor struct {
 	secret                string // its name
 	key                   string
 	limits                limits
-	// offer is our OPEN: one for all sessions.
+	// offer is our OPEN, and hello the message: one for all sessions.
 	offer *bgp.Open
+	hello []byte
 	// problem is why its routers are refused; nil: they are not.
 	problem error
 }
@@ -61,6 +62,11 @@ type limits struct {
 	maxPrefixes      api.MaxPrefixes // Limit 0: no bound
 	memory           int64           // bytes of the customer's; 0: no bound
 	updatesPerSecond int             // of the customer's; 0: no bound
+}
+
+// routes are the limits of a session's quota.
+func (l *limits) routes() (limit int64, drop bool) {
+	return int64(l.maxPrefixes.Limit), l.maxPrefixes.Action != api.MaxPrefixesWarn
 }
 
 // String names the neighbour in messages.
@@ -200,6 +206,7 @@ func newNeighbor(c *control.Customer, cn api.CustomerNeighbor, at where, l *list
 		n.nonClient = false
 	}
 	n.offer = offer(n)
+	n.hello = n.offer.Append(nil)
 	if m := c.MaxPrefixes; m != nil {
 		n.limits.maxPrefixes = api.MaxPrefixes{Limit: m.Limit, Action: cmp.Or(m.Action, api.MaxPrefixesClose), WarnAt: cmp.Or(m.WarnAt, 80)}
 	}

@@ -41,14 +41,12 @@ type output struct {
 	// nothing waits for it.
 	stuck atomic.Int64
 
-	// The writer's own.
-	batch [][]byte
-	err   error
-	block bool
-	ready func(fd uintptr) bool
+	// The writer's own; nil while there is none.
+	pen *pen
 }
 
-// send queues a message and writes what the socket takes.
+// send queues a message, which does not change any more, and writes what the
+// socket takes.
 func (s *session) send(kind bgp.Type, message []byte) {
 	o := &s.out
 	o.mu.Lock()
@@ -56,7 +54,11 @@ func (s *session) send(kind bgp.Type, message []byte) {
 		o.mu.Unlock()
 		return
 	}
-	o.queue = append(o.queue, message...)
+	if o.queue == nil {
+		o.queue = message[:len(message):len(message)] // appending copies
+	} else {
+		o.queue = append(o.queue, message...)
+	}
 	s.sent.count(kind, len(message))
 	start := !o.writing
 	o.writing = true
@@ -79,10 +81,30 @@ func (s *session) wake() {
 	s.sp.writers.Go(func() { s.pump(true) })
 }
 
+// begin writes what the exchange has for a session that has just joined, as
+// much as the socket takes: most have little to be sent, and the goroutine that
+// is there has the stack for it.
+func (s *session) begin() {
+	o := &s.out
+	o.mu.Lock()
+	o.woken = true
+	if o.closed || o.broken || o.writing {
+		o.mu.Unlock()
+		return
+	}
+	o.writing = true
+	o.mu.Unlock()
+	s.takePen()
+	o.pen.batch, o.pen.block = s.take(), false
+	if s.put() {
+		s.pump(false)
+	}
+}
+
 // pump is the writer: it writes until there is nothing left. Unless it may
 // block it hands over to a goroutine when the socket is full.
 func (s *session) pump(block bool) {
-	o := &s.out
+	s.takePen()
 	for {
 		batch, more := s.collect()
 		if len(batch) == 0 {
@@ -95,22 +117,30 @@ func (s *session) pump(block bool) {
 			}
 			batch = s.take()
 		}
-		o.batch, o.block = batch, block
-		full, err := s.write()
-		if err != nil {
-			s.broke(err)
-			return
-		}
-		if full {
-			s.sp.writers.Go(func() { s.resume() })
+		s.out.pen.batch, s.out.pen.block = batch, block
+		if !s.put() {
 			return
 		}
 	}
 }
 
+// put writes the batch. It fails when the writer has to leave: to a goroutine
+// that may block, or because there is nothing to write to any more.
+func (s *session) put() bool {
+	full, err := s.write()
+	if err != nil {
+		s.broke(err)
+		return false
+	}
+	if full {
+		s.sp.writers.Go(func() { s.resume() })
+	}
+	return !full
+}
+
 // resume writes the rest of a batch and goes on.
 func (s *session) resume() {
-	s.out.block = true
+	s.out.pen.block = true
 	if _, err := s.write(); err != nil {
 		s.broke(err)
 		return
@@ -124,7 +154,7 @@ func (s *session) collect() (batch [][]byte, more bool) {
 	o := &s.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	batch = o.batch[:0]
+	batch = o.pen.batch[:0]
 	if o.keepalive && !o.closed {
 		o.queue = append(o.queue, s.sp.keepalive...)
 		s.sent.count(bgp.TypeKeepalive, len(s.sp.keepalive))
@@ -144,8 +174,8 @@ func (s *session) collect() (batch [][]byte, more bool) {
 	if o.woken && !o.closed && s.exchange.Load() != nil {
 		return nil, true
 	}
+	s.givePen()
 	o.writing = false
-	o.batch = nil
 	if o.done != nil {
 		close(o.done)
 		o.done = nil
@@ -169,7 +199,7 @@ func (s *session) take() [][]byte {
 		s.count(m)
 	}
 	// The exchange owns the slice of slices; writing cuts it up.
-	return append(o.batch[:0], messages...)
+	return append(o.pen.batch[:0], messages...)
 }
 
 // count counts the messages of one buffer.
@@ -196,43 +226,40 @@ func (s *session) count(b []byte) {
 
 // write writes the batch. full tells that some of it is left.
 func (s *session) write() (full bool, err error) {
-	o := &s.out
-	if o.ready == nil {
-		o.ready = s.writeReady
-	}
-	o.err = nil
-	err = errors.Join(s.raw.Write(o.ready), o.err)
-	o.stuck.Store(0)
-	return len(o.batch) > 0 && err == nil, err
+	p := s.out.pen
+	p.err = nil
+	err = errors.Join(s.raw.Write(p.ready), p.err)
+	s.out.stuck.Store(0)
+	return len(p.batch) > 0 && err == nil, err
 }
 
 // writeReady writes what the socket takes. False makes the poller wait.
 func (s *session) writeReady(fd uintptr) bool {
-	o := &s.out
-	for len(o.batch) > 0 {
+	p := s.out.pen
+	for len(p.batch) > 0 {
 		var n int
 		var err error
-		if len(o.batch) == 1 {
-			n, err = unix.Write(int(fd), o.batch[0])
+		if len(p.batch) == 1 {
+			n, err = unix.Write(int(fd), p.batch[0])
 		} else {
-			n, err = unix.Writev(int(fd), o.batch[:min(len(o.batch), maxVectors)])
+			n, err = unix.Writev(int(fd), p.batch[:min(len(p.batch), maxVectors)])
 		}
 		switch {
 		case err == unix.EINTR:
 			continue
-		case err == unix.EAGAIN && o.block:
+		case err == unix.EAGAIN && p.block:
 			s.stick()
 			return false
 		case err == unix.EAGAIN:
 			return true
 		case err != nil:
-			o.err = err
+			p.err = err
 			return true
 		}
-		if o.stuck.Load() != 0 {
-			o.stuck.Store(time.Now().UnixNano())
+		if s.out.stuck.Load() != 0 {
+			s.out.stuck.Store(time.Now().UnixNano())
 		}
-		o.advance(n)
+		p.advance(n)
 	}
 	return true
 }
@@ -247,14 +274,14 @@ func (s *session) stick() {
 }
 
 // advance drops n bytes from the batch.
-func (o *output) advance(n int) {
-	for n > 0 && n >= len(o.batch[0]) {
-		n -= len(o.batch[0])
-		o.batch[0] = nil
-		o.batch = o.batch[1:]
+func (p *pen) advance(n int) {
+	for n > 0 && n >= len(p.batch[0]) {
+		n -= len(p.batch[0])
+		p.batch[0] = nil
+		p.batch = p.batch[1:]
 	}
 	if n > 0 {
-		o.batch[0] = o.batch[0][n:]
+		p.batch[0] = p.batch[0][n:]
 	}
 }
 
@@ -262,7 +289,8 @@ func (o *output) advance(n int) {
 func (s *session) broke(err error) {
 	o := &s.out
 	o.mu.Lock()
-	o.broken, o.writing, o.batch, o.queue, o.final = true, false, nil, nil, nil
+	s.givePen()
+	o.broken, o.writing, o.queue, o.final = true, false, nil, nil
 	if o.done != nil {
 		close(o.done)
 		o.done = nil

@@ -1,11 +1,11 @@
 package speaker
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/peerage/peerage/realserver/bgp"
 	"github.com/peerage/peerage/realserver/speaker/control"
@@ -13,13 +13,27 @@ import (
 
 // recordKey identifies a router at a listener, whatever connection it has.
 type recordKey struct {
-	pool string
-	at   where
+	door unique.Handle[door] // thousands of routers come through the same one
 	peer netip.Addr
 }
 
+// door is where routers come in: a listener, as long as it is one pool's.
+type door struct {
+	pool string
+	at   where
+}
+
+func keyOf(pool string, at where, peer netip.Addr) recordKey {
+	return recordKey{unique.Make(door{pool, at}), peer}
+}
+
+func (k recordKey) pool() string { return k.door.Value().pool }
+func (k recordKey) at() where    { return k.door.Value().at }
+
 // id names the router's session as control does.
-func (k recordKey) id() string { return fmt.Sprintf("%s,%s,%s", k.pool, k.at.Addr(), k.peer) }
+func (k recordKey) id() string {
+	return k.pool() + "," + k.at().Addr().String() + "," + k.peer.String()
+}
 
 // record is what is known of one router at one listener: its connections, of
 // which at most one is up, and how the last one ended.

@@ -96,3 +96,37 @@ func TestTreatAsWithdraw(t *testing.T) {
 	b.eventually("one route", func() bool { s := b.session("127.0.1.5"); return s.Routes["ipv4-unicast"] == 1 && s.Treated == 1 })
 	l.alive()
 }
+
+// After a restart nobody is let in before what is originated is there:
+// End-of-RIB would tell that it was sent.
+func TestOriginsBeforeSessionsAfterRestart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := newBenchWith(t, Options{StateDir: dir}, acme("acme", "127.0.1.0/24"))
+	b.cfg.Routes = []api.RouteIntent{{Target: api.RouteTarget{All: true}, Prefix: netip.MustParsePrefix("203.0.113.1/32"), NextHop: netip.MustParseAddr("192.0.2.66")}}
+	b.put(true)
+	b.stop()
+
+	b.Speaker = New(Options{StateDir: dir})
+	b.mu.RLock() // the new listeners do not take the place of the old ones
+	b.stop = start(t, b.Speaker)
+	r := b.router("127.0.1.5", 65001)
+	b.eventually("a listener", func() bool {
+		l, err := r.dial(t, patience)
+		if err != nil {
+			return false
+		}
+		_ = l.Close()
+		return true
+	})
+	b.origins.mu.Lock()
+	originated := len(b.origins.all)
+	b.origins.mu.Unlock()
+	b.mu.RUnlock()
+	if originated != 1 {
+		t.Errorf("it listens with %d routes originated, not 1", originated)
+	}
+	if d := cmp.Diff([]string{"203.0.113.1/32", "end of ipv4-unicast", "end of ipv6-unicast"}, r.must(t).heard(2)); d != "" {
+		t.Error(d)
+	}
+}

@@ -15,13 +15,12 @@ import (
 // one of the same router has left by then.
 func (s *session) join() error {
 	n, a := s.n.Load(), s.agreed.Load()
-	m := n.limits.maxPrefixes
-	s.quota = rib.NewQuota(int64(m.Limit), m.Action != api.MaxPrefixesWarn)
+	s.quota = rib.NewQuota(n.limits.routes())
 	s.rec.turn.Lock()
 	s.joined = true
 	p, err := s.sp.exchange.Join(s.sp.work, exchange.PeerConfig{
 		Name: s.rec.id(), Customer: n.customer, Pool: n.pool, Group: n.group, Client: n.group != "" && !n.nonClient,
-		LocalID: n.routerID, PeerID: a.id, LocalAddr: s.rec.key.at.Addr(), PeerAddr: s.rec.key.peer, LocalAS: n.localAS, AS: a.as,
+		LocalID: n.routerID, PeerID: a.id, LocalAddr: s.rec.key.at().Addr(), PeerAddr: s.rec.key.peer, LocalAS: n.localAS, AS: a.as,
 		Families: a.families, FourOctetAS: a.fourOctetAS, ExtendedMessage: a.extended, EnhancedRefresh: a.enhanced,
 		Session: s.quota, CustomerQuota: s.customer.memory, Wake: s.wake,
 	})
@@ -33,9 +32,19 @@ func (s *session) join() error {
 		return err
 	}
 	s.exchange.Store(p)
+	s.catchUp(n)
 	s.sp.established(s)
-	s.wake() // it may have been called when there was no peer to ask
+	s.begin() // wake may have been called when there was no peer to ask
 	return nil
+}
+
+// catchUp gives the quota the limits of a configuration that came while the
+// session joined. Who brings one looks for the quota after it has told of the
+// limits: one of both sees the other.
+func (s *session) catchUp(under *neighbor) {
+	for n := s.n.Load(); n != under; under, n = n, s.n.Load() {
+		s.quota.Set(n.limits.routes())
+	}
 }
 
 // leave takes the session out of the exchange.
@@ -90,7 +99,7 @@ func (s *session) decoderPeer() bgp.Peer {
 	n, a := s.n.Load(), s.agreed.Load()
 	return bgp.Peer{
 		FourOctetAS: a.fourOctetAS, Internal: n.internal(a.as), LocalAS: n.localAS, AS: a.as,
-		LocalID: n.routerID, LocalAddr: s.rec.key.at.Addr(), Families: a.families,
+		LocalID: n.routerID, LocalAddr: s.rec.key.at().Addr(), Families: a.families,
 	}
 }
 
@@ -172,7 +181,7 @@ func (s *session) widen(old, now limits) {
 	if !wider || s.exchange.Load() == nil { // it has a quota once it has joined
 		return
 	}
-	s.quota.Set(int64(now.maxPrefixes.Limit), now.maxPrefixes.Action != api.MaxPrefixesWarn)
+	s.quota.Set(now.routes())
 	if a := s.agreed.Load(); a.refresh && s.quota.Missing() {
 		s.quota.Forgive()
 		for _, f := range a.families.List() {
@@ -184,7 +193,7 @@ func (s *session) widen(old, now limits) {
 // relimit takes limits that changed while the session lives.
 func (s *session) relimit(now limits) {
 	if s.exchange.Load() != nil {
-		s.quota.Set(int64(now.maxPrefixes.Limit), now.maxPrefixes.Action != api.MaxPrefixesWarn)
+		s.quota.Set(now.routes())
 	}
 	s.warned.Store(false)
 	s.active.Store(true)

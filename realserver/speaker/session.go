@@ -54,10 +54,8 @@ type session struct {
 	// stopping is why the session must end; the first reason counts.
 	stopping atomic.Pointer[error]
 
-	// asked is who wants to have the state written down; gone is closed when
-	// the session has ended.
+	// asked is who wants to have the state written down.
 	asked atomic.Pointer[chan *State]
-	gone  chan struct{}
 
 	clock
 	in       input

@@ -102,7 +102,7 @@ func (s *Speaker) verdicts(now *table) map[*session]*bgp.Error {
 
 // find is the neighbour of a router, nil when it has none.
 func (t *table) find(k recordKey) *neighbor {
-	l := t.listeners[k.at]
+	l := t.listeners[k.at()]
 	if l == nil || l.own {
 		return nil
 	}
@@ -254,7 +254,7 @@ func (s *Speaker) recustomer(now *table) {
 func (s *Speaker) forget(now *table) {
 	for key, r := range s.records {
 		n := now.find(key)
-		if n != nil && n.pool == key.pool {
+		if n != nil && n.pool == key.pool() {
 			continue
 		}
 		r.mu.Lock()

@@ -38,12 +38,12 @@ func (s *Speaker) Status() control.Status {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if c := r.current(); c != nil {
-			count := st.Pools[r.key.pool]
+			count := st.Pools[r.key.pool()]
 			count.Sessions++
 			if c.now() == established {
 				count.Established++
 			}
-			st.Pools[r.key.pool] = count
+			st.Pools[r.key.pool()] = count
 		}
 	})
 	return st
@@ -66,7 +66,7 @@ func (s *Speaker) eachRecord(f func(*record)) {
 func (s *Speaker) Sessions(f control.Filter) []control.Session {
 	var all []control.Session
 	s.eachRecord(func(r *record) {
-		if f.Pool != "" && f.Pool != r.key.pool || f.Peer.IsValid() && f.Peer.Unmap() != r.key.peer {
+		if f.Pool != "" && f.Pool != r.key.pool() || f.Peer.IsValid() && f.Peer.Unmap() != r.key.peer {
 			return
 		}
 		if c := r.show(); f.Customer == "" || f.Customer == c.Customer {
@@ -93,7 +93,7 @@ func (s *Speaker) lookup(id string) (*record, error) {
 	defer s.mu.RUnlock()
 	for at, l := range s.table.listeners {
 		if at.Addr() == vip && l.pool == parts[0] {
-			if r := s.records[recordKey{parts[0], at, peer.Unmap()}]; r != nil {
+			if r := s.records[keyOf(parts[0], at, peer.Unmap())]; r != nil {
 				return r, nil
 			}
 		}
@@ -178,7 +178,7 @@ func describe(r *exchange.Route) control.Route {
 func (s *session) snapshot() control.Session {
 	n := s.n.Load()
 	out := control.Session{
-		ID: s.rec.id(), Pool: n.pool, Customer: n.customer, VIP: s.rec.key.at, Peer: netip.AddrPortFrom(s.rec.key.peer, s.port),
+		ID: s.rec.id(), Pool: n.pool, Customer: n.customer, VIP: s.rec.key.at(), Peer: netip.AddrPortFrom(s.rec.key.peer, s.port),
 		State: s.now().String(), Since: time.Unix(0, s.since.Load()).UTC(), MD5: s.md5,
 		Received: s.received.show(), Sent: s.sent.show(), Treated: s.treated.Load(),
 	}

@@ -44,7 +44,9 @@ type Speaker struct {
 	exchange  *exchange.Exchange
 	wheel     *wheel
 	buffers   *buffers
+	pens      sync.Pool
 	keepalive []byte
+	nobody    chan *State // stands for who may still ask a session that ended
 	startedAt time.Time
 
 	work    context.Context // ends when the last session has
@@ -89,11 +91,12 @@ func New(o Options) *Speaker {
 	o.SendHold = cmp.Or(o.SendHold, sendHoldLeast)
 	now := time.Now()
 	s := &Speaker{
-		opts: o, log: o.Logger, wheel: newWheel(now), buffers: newBuffers(), keepalive: bgp.AppendKeepalive(nil), startedAt: now.UTC(),
+		opts: o, log: o.Logger, wheel: newWheel(now), buffers: newBuffers(), keepalive: bgp.AppendKeepalive(nil), nobody: make(chan *State), startedAt: now.UTC(),
 		exchange: exchange.New(exchange.Config{Shards: o.Shards, Workers: o.Workers, Logger: o.Logger.Named("exchange")}),
 		table:    &table{}, sockets: map[where]*socket{}, records: map[recordKey]*record{}, customers: map[string]*customer{},
 		pending: map[netip.Addr]int{}, ends: map[ending]int64{},
 	}
+	s.pens.New = newPen
 	s.origins = newOrigins(s.exchange)
 	s.work, s.endWork = context.WithCancel(context.Background())
 	return s

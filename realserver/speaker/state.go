@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/peerage/peerage/realserver/speaker/control"
+	"github.com/peerage/peerage/realserver/speaker/exchange"
 )
 
 // stateVersion is the version of the encoding of a State. It grows when a
-// reader of the old one would go wrong.
-const stateVersion = 1
+// reader of the old one would go wrong, or refuse it: 2 has Digests.
+const stateVersion = 2
 
 // State is all of one session that another process or machine needs to go on
 // with it: nothing that a session knows is anywhere else, but for its routes,
@@ -53,6 +54,20 @@ type State struct {
 	// Advertised counts the prefixes announced since the session began. The
 	// new owner announces all again and ends with End-of-RIB: it needs no list.
 	Advertised int64 `json:"advertised,omitempty"`
+	// Digests are, by family, of what the router has once everything that is
+	// due has been sent: the new owner tells by them, in the same way, that it
+	// would have the router know the same. The sum of a family is that of the
+	// SHA-256 of each route, in any order, as four big-endian numbers of 64 bits
+	// that overflow, each for itself; a route is its prefix as in an UPDATE, and
+	// the SHA-256 of the length of the next hop (a byte), the next hop and the
+	// attributes in the order of their types, with AS numbers of 4 bytes.
+	Digests map[string]RouteDigest `json:"digests,omitempty"`
+}
+
+// RouteDigest sums up the routes of one family.
+type RouteDigest struct {
+	Prefixes int64  `json:"prefixes"`
+	Sum      string `json:"sum"` // hexadecimal
 }
 
 // Agreed is what was negotiated.
@@ -98,7 +113,9 @@ func DecodeState(raw []byte) (*State, error) {
 	return st, nil
 }
 
-// Capture has a session write down its state, between two messages.
+// Capture has a session write down its state, between two messages. What it
+// has advertised is summed up after that, beside the session: a table is walked
+// for it.
 func (s *Speaker) Capture(ctx context.Context, id string) (*State, error) {
 	r, err := s.lookup(id)
 	if err != nil {
@@ -111,7 +128,11 @@ func (s *Speaker) Capture(ctx context.Context, id string) (*State, error) {
 		return nil, fmt.Errorf("session %s is not up: %w", id, control.ErrNotFound)
 	}
 	answer := make(chan *State, 1)
+	ended := fmt.Errorf("session %s ended: %w", id, control.ErrNotFound)
 	if !c.asked.CompareAndSwap(nil, &answer) {
+		if c.now() == idle {
+			return nil, ended
+		}
 		return nil, fmt.Errorf("session %s: its state is being asked for already", id)
 	}
 	defer c.asked.CompareAndSwap(&answer, nil)
@@ -119,11 +140,31 @@ func (s *Speaker) Capture(ctx context.Context, id string) (*State, error) {
 	select {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("session %s: %w", id, ctx.Err())
-	case <-c.gone:
-		return nil, fmt.Errorf("session %s ended: %w", id, control.ErrNotFound)
-	case st := <-answer:
+	case st, ok := <-answer:
+		if !ok {
+			return nil, ended
+		}
+		if err := st.sumUp(ctx, c.exchange.Load()); err != nil {
+			return nil, fmt.Errorf("session %s: %w", id, err)
+		}
 		return st, nil
 	}
+}
+
+// sumUp adds the digests of a session that has joined.
+func (st *State) sumUp(ctx context.Context, p *exchange.Peer) error {
+	if p == nil {
+		return nil
+	}
+	digests, err := p.Digests(ctx)
+	if err != nil {
+		return err
+	}
+	st.Digests = map[string]RouteDigest{}
+	for f, d := range digests {
+		st.Digests[f.String()] = RouteDigest{d.Prefixes, d.String()}
+	}
+	return nil
 }
 
 // answer gives the state to who asked.
@@ -133,11 +174,18 @@ func (s *session) answer() {
 	}
 }
 
+// dismiss has nobody wait for the state of a session that ended.
+func (s *session) dismiss() {
+	if ask := s.asked.Swap(&s.sp.nobody); ask != nil {
+		close(*ask)
+	}
+}
+
 // capture is called by the session's goroutine.
 func (s *session) capture() *State {
 	n, now := s.n.Load(), time.Now()
 	st := &State{
-		Version: stateVersion, Pool: n.pool, Customer: n.customer, VIP: s.rec.key.at, Peer: netip.AddrPortFrom(s.rec.key.peer, s.port),
+		Version: stateVersion, Pool: n.pool, Customer: n.customer, VIP: s.rec.key.at(), Peer: netip.AddrPortFrom(s.rec.key.peer, s.port),
 		MD5Secret: n.secret, Signed: s.md5, Phase: s.now().String(), Since: time.Unix(0, s.since.Load()).UTC(),
 		Received: s.received.show(), Sent: s.sent.show(), Output: s.unsent(),
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/peerage/peerage/api"
 	"github.com/peerage/peerage/realserver/bgp"
 	"github.com/peerage/peerage/realserver/speaker/control"
 )
@@ -49,6 +50,7 @@ func TestStateEncoding(t *testing.T) {
 			ExtendedMessage: true, RouteRefresh: true, EnhancedRefresh: true},
 		HoldLeft: 80 * time.Second, KeepaliveIn: 20 * time.Second, Input: []byte{5}, Output: []byte{6},
 		Received: control.MessageCount{Updates: 1, Keepalives: 2, Refreshes: 3, Notifications: 4, Bytes: 5}, Sent: control.MessageCount{Updates: 6}, Advertised: 7,
+		Digests: map[string]RouteDigest{"ipv4-unicast": {8, "09"}},
 	}
 	raw, err := st.Encode()
 	if err != nil {
@@ -62,16 +64,61 @@ func TestStateEncoding(t *testing.T) {
 	if d := cmp.Diff(st, again, addresses); d != "" {
 		t.Error(d)
 	}
+	old := strings.Replace(string(raw), `"version":2`, `"version":1`, 1)
+	if _, err := DecodeState([]byte(old)); err != nil {
+		t.Errorf("the version before: %v", err)
+	}
 	for name, bad := range map[string]string{
-		"a future version":          strings.Replace(string(raw), `"version":1`, `"version":2`, 1),
+		"a future version":          strings.Replace(string(raw), `"version":2`, `"version":3`, 1),
 		"no version":                `{}`,
 		"a field of another":        strings.Replace(string(raw), `"pool"`, `"pond"`, 1),
 		"no JSON":                   "state",
-		"another type for a number": strings.Replace(string(raw), `"version":1`, `"version":"1"`, 1),
+		"another type for a number": strings.Replace(string(raw), `"version":2`, `"version":"2"`, 1),
 	} {
 		if st, err := DecodeState([]byte(bad)); err == nil {
 			t.Errorf("%s was read: %+v", name, st)
 		}
+	}
+}
+
+// What sessions advertise is summed up alike where it is alike: routes of the
+// operators, and those of the group without the session's own.
+func TestCaptureDigests(t *testing.T) {
+	t.Parallel()
+	c := acme("acme", "127.0.1.0/24")
+	c.Mode = api.CustomerReflect
+	b := newBench(t, c)
+	b.cfg.Routes = []api.RouteIntent{{Target: api.RouteTarget{All: true}, Prefix: netip.MustParsePrefix("203.0.113.1/32"), NextHop: netip.MustParseAddr("192.0.2.66")}}
+	b.put(true)
+	var links []*link
+	for _, from := range []string{"127.0.1.5", "127.0.1.6", "127.0.1.7"} {
+		l := b.router(from, localAS).must(t)
+		links = append(links, l)
+	}
+	b.established(3)
+	digests := func(router string) map[string]RouteDigest {
+		t.Helper()
+		st, err := b.Capture(t.Context(), "bulk,127.0.0.10,"+router)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.Digests
+	}
+	before := digests("127.0.1.5")
+	if n := before["ipv4-unicast"].Prefixes; n != 1 {
+		t.Errorf("%d prefixes are summed up, not the one that is originated", n)
+	}
+	links[0].send(announce(65001, "10.9.9.9", "10.1.0.0/16", "10.2.0.0/16"))
+	b.eventually("two routes", func() bool { return b.session("127.0.1.5").Routes["ipv4-unicast"] == 2 })
+	if d := cmp.Diff(before, digests("127.0.1.5")); d != "" {
+		t.Errorf("its own routes are in the digest of a session:\n%s", d)
+	}
+	six, seven := digests("127.0.1.6"), digests("127.0.1.7")
+	if n := six["ipv4-unicast"].Prefixes; n != 3 || six["ipv4-unicast"] == before["ipv4-unicast"] {
+		t.Errorf("%v is of the two routes of the group and the one that is originated", six)
+	}
+	if d := cmp.Diff(six, seven); d != "" {
+		t.Errorf("two sessions with the same routes differ:\n%s", d)
 	}
 }
 

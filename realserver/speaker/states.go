@@ -29,7 +29,7 @@ func (s *session) connected() state {
 	s.ours = n.offer
 	s.enter(openSent)
 	s.startClock(s.sp.opts.OpenTimeout)
-	s.send(bgp.TypeOpen, s.ours.Append(nil))
+	s.send(bgp.TypeOpen, n.hello)
 	return s.openSent
 }
 
@@ -236,7 +236,7 @@ func (s *session) end(why error) state {
 	s.finish(final)
 	s.leave()
 	s.sp.ended(s, before, why)
-	close(s.gone)
+	s.dismiss()
 	linger(s.conn, final != nil)
 	s.sp.closed(s)
 	return nil

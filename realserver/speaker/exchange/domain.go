@@ -37,7 +37,7 @@ type domain struct {
 
 // source is what packing must know of whom a route is from.
 type source struct {
-	id     netip.Addr
+	id     [4]byte // its BGP identifier
 	client bool
 	group  *group
 }
@@ -82,7 +82,7 @@ func (d *domain) join(p *Peer) {
 	if d.number != 0 {
 		g := d.groupOf(p)
 		g.members[p] = struct{}{}
-		d.sources[p.id] = source{p.config.PeerID, p.config.Client, g}
+		d.sources[p.id] = source{p.config.PeerID.As4(), p.config.Client, g}
 		d.snapshot = nil
 		p.out.group = g
 		p.out.at, p.out.until = g.tail, g.tail
@@ -231,7 +231,9 @@ func (d *domain) unneeded(family, shard int, slots []uint32) (free, kept []uint3
 	for _, slot := range slots {
 		held := false
 		for p := range d.laggards {
-			held = held || p.out.lag.tables[family][shard].held.has(slot)
+			if p.out.lag.tables[family][shard].held.has(slot) {
+				held, p.out.lag.waited = true, true
+			}
 		}
 		if held {
 			kept = append(kept, slot)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/peerage/peerage/realserver/bgp"
 	"github.com/peerage/peerage/realserver/rib"
 )
 
@@ -35,6 +36,8 @@ type Exchange struct {
 	view    atomic.Pointer[view] // of the fields below; nil when it is out of date
 
 	groups atomic.Int64 // update groups of all domains
+
+	ends [families][]byte // the End-of-RIB markers
 
 	batches, buffers, drainers sync.Pool
 	done                       chan struct{} // closed when Run ends
@@ -98,6 +101,9 @@ func New(c Config) *Exchange {
 		domains: map[string]*domain{},
 	}
 	x.origins.Store(new(origins))
+	for f := range x.ends {
+		x.ends[f] = bgp.AppendEndOfRIB(nil, familyOf[f])
+	}
 	x.batches.New = func() any { return &batch{v4: make([]rib.Op[rib.K4], 0, batchSize)} }
 	for range c.Shards {
 		s := newShard(x)
@@ -129,6 +135,9 @@ func (x *Exchange) Run(ctx context.Context) error {
 
 // errStopped is returned when Run has ended.
 var errStopped = errors.New("exchange: it has stopped")
+
+// errEnded is returned when a peer has left.
+var errEnded = errors.New("exchange: the session has ended")
 
 // Join adds a peer. What is originated for it, its group's best routes, and
 // End-of-RIB for each family are there for Next, in this order.

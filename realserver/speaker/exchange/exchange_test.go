@@ -421,3 +421,45 @@ func TestLimits(t *testing.T) {
 		}
 	}
 }
+
+// What is originated while a round is packed is not overridden by the round:
+// its routes were packed before.
+func TestOriginateWhilePacking(t *testing.T) {
+	bubble(t, defaultLimits(), func(t *testing.T, x *Exchange) {
+		prefix := netip.MustParsePrefix("203.0.113.0/24")
+		source, one, two := newRouter(t, 1, client("g", "a")), newRouter(t, 2, client("g", "a")), newRouter(t, 3, client("g", "a"))
+		two.config.ExtendedMessage = true // another update group
+		var meanwhile *router             // whose group is packed after the other one
+		var originated string
+		among := func(r, other *router) {
+			r.config.Wake = func() {
+				if meanwhile != nil {
+					return
+				}
+				meanwhile = other
+				x.Originate([]Origin{{All: true, Prefix: prefix, NextHop: hop(bgp.IPv4Unicast, 66)}})
+				other.receive(1<<20, 10)
+				originated = other.table[prefix]
+			}
+		}
+		for _, r := range []*router{source, one, two} {
+			r.join(x)
+			r.receive(1<<20, 10)
+		}
+		quiet()
+		among(one, two)
+		among(two, one)
+		one.peer.config.Wake, two.peer.config.Wake = one.config.Wake, two.config.Wake
+		source.send(update(bgp.IPv4Unicast, []netip.Prefix{prefix}, nil, attributes(1, true), hop(bgp.IPv4Unicast, 1)))
+		quiet()
+		if meanwhile == nil || originated == "" {
+			t.Fatal("nothing was originated while the round was packed: the test shows nothing")
+		}
+		for _, r := range []*router{one, two} {
+			r.receive(1<<20, 10)
+			if got := r.table[prefix]; got != originated || r.problem != "" {
+				t.Errorf("%s has %q, not what is originated, %q; %s", r.config.Name, got, originated, r.problem)
+			}
+		}
+	})
+}

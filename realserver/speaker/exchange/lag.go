@@ -11,6 +11,7 @@ import (
 type lag struct {
 	tables [families][]lagTable // by shard
 	has    [families]bool       // negotiated
+	waited bool                 // slots were kept because of it
 }
 
 // lagTable is the state for one family in one shard.
@@ -302,9 +303,12 @@ func packPrivate[K rib.Key[K]](dr *drainer, key groupKey, sources map[rib.PeerID
 // holds d.mu, under which bytes are published and marks are made.
 func (p *Peer) catchUp() {
 	o := &p.out
+	waited := o.lag.waited
 	o.lag = nil
 	delete(p.d.laggards, p)
-	p.d.recheck = true
 	o.at, o.until, o.sent = o.group.tail, nil, o.group.total
-	p.d.kick()
+	if waited {
+		p.d.recheck = true
+		p.d.kick()
+	}
 }

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -338,6 +339,11 @@ func (s *scenario) verify() string {
 				return fmt.Sprintf("%s: %d Begin-of-RR and %d End-of-RR", r.config.Name, r.begun[f], r.refreshed[f])
 			}
 		}
+		digests, err := r.peer.Digests(context.Background())
+		s.check(err)
+		if diff := cmp.Diff(r.digests(), digests, cmp.AllowUnexported(Digest{})); diff != "" {
+			return fmt.Sprintf("%s: digests (-of what it was sent +of what the exchange says):\n%s", r.config.Name, diff)
+		}
 		var held int64
 		for _, n := range r.peer.Counts().Routes {
 			held += n
@@ -347,6 +353,22 @@ func (s *scenario) verify() string {
 		}
 	}
 	return ""
+}
+
+// digests are of what the router was sent.
+func (r *router) digests() map[bgp.Family]Digest {
+	all := map[bgp.Family]Digest{}
+	for _, f := range r.config.Families.List() {
+		var d Digest
+		for p, key := range r.table {
+			if p.Addr().Is4() == (f == bgp.IPv4Unicast) {
+				h := sha256.Sum256([]byte(key))
+				d.add(bgp.AppendPrefix(nil, p), &h)
+			}
+		}
+		all[f] = d
+	}
+	return all
 }
 
 // leftovers tells what is kept although everybody has left.

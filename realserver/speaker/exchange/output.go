@@ -219,7 +219,7 @@ func (p *Peer) endPass() {
 	}
 	switch {
 	case q.kind == passInitial:
-		p.message(bgp.AppendEndOfRIB(nil, q.family))
+		p.message(p.x.ends[index(q.family)])
 	case p.config.EnhancedRefresh:
 		p.message(bgp.RouteRefresh{Family: q.family, Subtype: bgp.RefreshEnd}.Append(nil))
 	}

@@ -61,13 +61,13 @@ func (k *groupKey) form(f bgp.Family) form {
 // reflect appends announcements as a reflector sends them (RFC 4456). What
 // does not fit into a message of the peers is withdrawn from them (RFC 8654
 // section 4).
-func reflect[K rib.Key[K]](k *packer, f form, attr rib.AttrID, from netip.Addr, changes []rib.Change[K]) {
+func reflect[K rib.Key[K]](k *packer, f form, attr rib.AttrID, from [4]byte, changes []rib.Change[K]) {
 	hop, canonical := splitKey(k.whole[:0], k.sets.Bytes(attr))
 	k.whole = canonical
 	if len(hop) == 32 {
 		hop = hop[:16] // the link-local one has no meaning on another link
 	}
-	k.set = bgp.AppendReflected(k.set[:0], canonical, from, f.local)
+	k.set = bgp.AppendReflected(k.set[:0], canonical, netip.AddrFrom4(from), f.local)
 	announce(k, f, hop, k.set, changes)
 }
 

@@ -54,7 +54,7 @@ type Peer struct {
 	// lock and does not see it set, has read this one's.
 	ended   atomic.Bool
 	leaving atomic.Int32  // shards that still hold its routes
-	gone    chan struct{} // closed when none does
+	gone    chan struct{} // closed when none does; made by Leave
 
 	advertised atomic.Int64
 
@@ -62,7 +62,7 @@ type Peer struct {
 }
 
 func newPeer(x *Exchange, d *domain, id rib.PeerID, c PeerConfig) *Peer {
-	p := &Peer{x: x, d: d, id: id, config: c, gone: make(chan struct{})}
+	p := &Peer{x: x, d: d, id: id, config: c}
 	if p.config.Wake == nil {
 		p.config.Wake = func() {}
 	}
@@ -232,6 +232,7 @@ func (p *Peer) mark(ctx context.Context, m mark, f bgp.Family) error {
 func (p *Peer) Leave(ctx context.Context) error {
 	if !p.done {
 		p.done = true
+		p.gone = make(chan struct{})
 		p.ended.Store(true)
 		p.drop()
 		p.x.mu.Lock()
