@@ -32,7 +32,8 @@ var capacity = [topClass + 1]int{2, 4, 10}
 
 // paths are the chunks of a shard.
 type paths struct {
-	pages [topClass + 1][][]uint32
+	pages [topClass + 1][]*[1 << pageShift]uint32
+	spare []uint32 // for the next pages
 	used  [topClass + 1]uint32
 	free  [topClass + 1]uint32 // number of the first free chunk, plus one
 }
@@ -56,7 +57,8 @@ func (p *paths) alloc(class int, next chain) chain {
 		i = p.used[class]
 		p.used[class]++
 		if i&(1<<(pageShift-2-class)-1) == 0 {
-			p.pages[class] = append(p.pages[class], make([]uint32, 1<<pageShift))
+			page := cut(&p.spare, len(p.pages[class]), 1<<pageShift)
+			p.pages[class] = append(p.pages[class], (*[1 << pageShift]uint32)(page))
 		}
 	}
 	c := chain(class+1)<<chainShift | chain(i)
@@ -157,6 +159,9 @@ type spot struct {
 func (s spot) get() path  { return pathAt(s.w, s.n, s.i) }
 func (s spot) set(v path) { setPath(s.w, s.n, s.i, v) }
 
+// next is the chunk after one, or 0.
+func (p *paths) next(c chain) chain { return chain(p.words(c)[0]) }
+
 // find finds a peer's path in a chain, where it is.
 func (p *paths) find(c chain, peer PeerID) spot {
 	for c != 0 {
@@ -171,6 +176,21 @@ func (p *paths) find(c chain, peer PeerID) spot {
 			}
 		}
 		c = chain(w[0])
+	}
+	return spot{}
+}
+
+// search finds a peer's path in one chunk.
+func (p *paths) search(c chain, peer PeerID) spot {
+	n := capacity[c.class()]
+	w := p.words(c)
+	for j, pair := range w[1+n : 1+n+n>>1] {
+		if PeerID(pair) == peer {
+			return spot{w, n, 2 * j}
+		}
+		if PeerID(pair>>16) == peer {
+			return spot{w, n, 2*j + 1}
+		}
 	}
 	return spot{}
 }
