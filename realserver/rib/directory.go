@@ -1,5 +1,10 @@
 package rib
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // directory lists the full chunks of a prefix with many routes, the oldest
 // first. A chain is read link by link, each of them a wait for memory; where
 // the chunks are listed, those that may have a peer's route are fetched at
@@ -9,9 +14,30 @@ package rib
 // chain. The first chunk, which changes most, is never listed.
 type directory struct {
 	chunks [10]chain
-	// peers has, by chunk, a bit for each peer in it, and maybe more.
-	peers [10]uint16
-	_     uint32 // fills the cache line
+	// rows has, by a part of the peer's number, which chunks may have its path:
+	// 16 rows of 10 bits, each within two bytes.
+	rows [20]byte
+	_    uint32 // fills the cache line
+}
+
+// row is the bits of the chunks that may have a peer's path.
+func (d *directory) row(id PeerID) uint32 {
+	at := int(id&15) * 10
+	return uint32(binary.LittleEndian.Uint16(d.rows[at>>3:])) >> (at & 7) & 0x3ff
+}
+
+// mark notes that some chunks may have a peer's path.
+func (d *directory) mark(id PeerID, chunks uint16) {
+	at := int(id&15) * 10
+	b := d.rows[at>>3:]
+	binary.LittleEndian.PutUint16(b, binary.LittleEndian.Uint16(b)|chunks<<(at&7))
+}
+
+// unmark notes that no peer's path is in a chunk.
+func (d *directory) unmark(i int) {
+	for at := i; at < 8*len(d.rows); at += 10 {
+		d.rows[at>>3] &^= 1 << (at & 7)
+	}
 }
 
 // directories are those of a table, by slot. Slots that lie together share a
@@ -48,9 +74,6 @@ func (d *directories) make(slot uint32) *directory {
 
 // bytes is the memory of all directories.
 func (d *directories) bytes() int64 { return int64(d.made) << (dirShift + 6) }
-
-// bit is that of a peer in directory.peers.
-func bit(id PeerID) uint16 { return 1 << (id & 15) }
 
 // n is the number of chunks that are listed.
 func (d *directory) n() int {
@@ -107,11 +130,13 @@ func (t *table[K]) relist(slot uint32, full chain) {
 	}
 }
 
+// set lists a chunk.
 func (d *directory) set(i int, c chain, p *paths) {
-	d.chunks[i], d.peers[i] = c, 0
+	d.chunks[i] = c
 	n := capacity[topClass]
 	for _, pair := range p.words(c)[1+n : 1+n+n>>1] {
-		d.peers[i] |= bit(PeerID(pair)) | bit(PeerID(pair>>16))
+		d.mark(PeerID(pair), 1<<i)
+		d.mark(PeerID(pair>>16), 1<<i)
 	}
 }
 
@@ -123,17 +148,11 @@ func (t *table[K]) take(slot uint32, e *entry[K], at spot) {
 	if d == nil {
 		return
 	}
-	moved := at.get().peer
-	for i, c := range d.chunks {
-		switch c {
-		case 0:
-			return
-		case e.more:
-			d.chunks[i], d.peers[i] = 0, 0
-		default:
-			d.peers[i] |= bit(moved)
-		}
+	if n := d.n(); n > 0 && d.chunks[n-1] == e.more {
+		d.chunks[n-1] = 0
+		d.unmark(n - 1)
 	}
+	d.mark(at.get().peer, 1<<d.n()-1)
 }
 
 // spot finds a peer's path in the chain of a prefix.
@@ -148,10 +167,24 @@ func (t *table[K]) spot(slot uint32, c chain, id PeerID) spot {
 			return at
 		}
 	}
-	for i, peers := range d.peers {
-		if peers&bit(id) != 0 {
-			if at := t.s.paths.search(d.chunks[i], id); at.w != nil {
-				return at
+	// The first words of all that may have it are read before any is looked
+	// at: these loads do not wait for one another.
+	const n = 10
+	var lines [n][]uint32
+	var pairs [n]uint32
+	k := 0
+	for row := d.row(id); row != 0; row &= row - 1 {
+		lines[k] = t.s.paths.words(d.chunks[bits.TrailingZeros32(row)])
+		pairs[k] = lines[k][1+n]
+		k++
+	}
+	for j, w := range lines[:k] {
+		if PeerID(pairs[j]) == id {
+			return spot{w, n, 0}
+		}
+		for i := 1; i < n; i++ {
+			if peerAt(w, n, i) == id {
+				return spot{w, n, i}
 			}
 		}
 	}

@@ -121,16 +121,15 @@ func (k K4) home() K4 { return k.clip(home4) }
 func (k K4) hash(seed uint64) uint64 { return mix(uint64(k), seed) }
 
 func (k K4) probe(used *usedLengths, index []uint32, seed uint64, from, to int) (p probes, next int) {
-	mask := uint32(len(index) - 1)
 	for p.n < block {
 		if to = used.longest(from, to); to < 0 {
 			break
 		}
-		h := k.clip(to).hash(seed)
-		p.hashes[p.n], p.words[p.n], p.lengths[p.n] = h, index[uint32(h)&mask], uint8(to)
+		p.hashes[p.n], p.lengths[p.n] = k.clip(to).hash(seed), uint8(to)
 		p.n++
 		to--
 	}
+	p.read(index)
 	return p, to
 }
 
@@ -162,16 +161,15 @@ func (k K6) hash(seed uint64) uint64 {
 }
 
 func (k K6) probe(used *usedLengths, index []uint32, seed uint64, from, to int) (p probes, next int) {
-	mask := uint32(len(index) - 1)
 	for p.n < block {
 		if to = used.longest(from, to); to < 0 {
 			break
 		}
-		h := k.clip(to).hash(seed)
-		p.hashes[p.n], p.words[p.n], p.lengths[p.n] = h, index[uint32(h)&mask], uint8(to)
+		p.hashes[p.n], p.lengths[p.n] = k.clip(to).hash(seed), uint8(to)
 		p.n++
 		to--
 	}
+	p.read(index)
 	return p, to
 }
 

@@ -52,7 +52,6 @@ func (t *table[K]) lookup(w Wanted, addr K, from, to int, dst []Found[K], of fun
 		r = of(p)
 	}
 	for to >= from {
-		// The first looks into the index are begun before any is waited for.
 		var p probes
 		p, to = addr.probe(&t.used, t.index, t.s.seed, from, to)
 		for i := range p.n {
@@ -83,6 +82,15 @@ type probes struct {
 	hashes  [block]uint64
 	words   [block]uint32 // the first of the index
 	lengths [block]uint8
+}
+
+// read reads the index for all probes, as close together as can be: no look
+// waits for another one.
+func (p *probes) read(index []uint32) {
+	mask := uint32(len(index) - 1)
+	for i, h := range p.hashes[:p.n] {
+		p.words[i] = index[uint32(h)&mask]
+	}
 }
 
 // usedLengths is a set of prefix lengths.
