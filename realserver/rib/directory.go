@@ -6,12 +6,12 @@ import (
 )
 
 // directory lists the full chunks of a prefix with many routes, the oldest
-// first. A chain is read link by link, each of them a wait for memory; where
-// the chunks are listed, those that may have a peer's route are fetched at
-// once.
+// first, and says which may have a peer's route. A chain alone is read link by
+// link, each of them a wait for memory.
 //
 // It need not list all full chunks, but those that it does are the end of the
-// chain. The first chunk, which changes most, is never listed.
+// chain. The first chunk, which changes most, is never listed. A nil one lists
+// none.
 type directory struct {
 	chunks [10]chain
 	// rows has, by a part of the peer's number, which chunks may have its path:
@@ -22,6 +22,9 @@ type directory struct {
 
 // row is the bits of the chunks that may have a peer's path.
 func (d *directory) row(id PeerID) uint32 {
+	if d == nil {
+		return 0
+	}
 	at := int(id&15) * 10
 	return uint32(binary.LittleEndian.Uint16(d.rows[at>>3:])) >> (at & 7) & 0x3ff
 }
@@ -43,13 +46,13 @@ func (d *directory) unmark(i int) {
 // directories are those of a table, by slot. Slots that lie together share a
 // page, which is there when one of them has many routes.
 type directories struct {
-	pages []*[1 << dirShift]directory
+	pages [][]directory
 	spare []directory
 	made  int // pages
 }
 
 const (
-	dirShift = 6
+	dirShift = 8
 	// dirLeast is how many full chunks are worth a directory.
 	dirLeast = 3
 )
@@ -67,7 +70,7 @@ func (d *directories) make(slot uint32) *directory {
 	for i >= len(d.pages) {
 		d.pages = append(d.pages, nil)
 	}
-	d.pages[i] = (*[1 << dirShift]directory)(cut(&d.spare, d.made, 1<<dirShift))
+	d.pages[i] = cut(&d.spare, d.made, 1<<dirShift)
 	d.made++
 	return d.at(slot)
 }
@@ -77,6 +80,9 @@ func (d *directories) bytes() int64 { return int64(d.made) << (dirShift + 6) }
 
 // n is the number of chunks that are listed.
 func (d *directory) n() int {
+	if d == nil {
+		return 0
+	}
 	n := len(d.chunks)
 	for n > 0 && d.chunks[n-1] == 0 {
 		n--
@@ -158,34 +164,24 @@ func (t *table[K]) take(slot uint32, e *entry[K], at spot) {
 // spot finds a peer's path in the chain of a prefix.
 func (t *table[K]) spot(slot uint32, c chain, id PeerID) spot {
 	d := t.dirs.at(slot)
+	return t.spotIn(d, d.row(id), c, id)
+}
+
+// spotIn does it with the peer's row of the directory, which may be nil.
+func (t *table[K]) spotIn(d *directory, row uint32, c chain, id PeerID) spot {
 	if d == nil {
 		return t.s.paths.find(c, id)
 	}
-	last := d.last()
-	for ; c != last; c = t.s.paths.next(c) {
-		if at := t.s.paths.search(c, id); at.w != nil {
+	// Each line of memory that is looked at costs as much as all else: those
+	// that may have it first, as most routes are in them.
+	for ; row != 0; row &= row - 1 {
+		if at := t.s.paths.search(d.chunks[bits.TrailingZeros32(row)], id); at.w != nil {
 			return at
 		}
 	}
-	// The first words of all that may have it are read before any is looked
-	// at: these loads do not wait for one another.
-	const n = 10
-	var lines [n][]uint32
-	var pairs [n]uint32
-	k := 0
-	for row := d.row(id); row != 0; row &= row - 1 {
-		lines[k] = t.s.paths.words(d.chunks[bits.TrailingZeros32(row)])
-		pairs[k] = lines[k][1+n]
-		k++
-	}
-	for j, w := range lines[:k] {
-		if PeerID(pairs[j]) == id {
-			return spot{w, n, 0}
-		}
-		for i := 1; i < n; i++ {
-			if peerAt(w, n, i) == id {
-				return spot{w, n, i}
-			}
+	for last := d.last(); c != last; c = t.s.paths.next(c) {
+		if at := t.s.paths.search(c, id); at.w != nil {
+			return at
 		}
 	}
 	return spot{}

@@ -58,15 +58,15 @@ func (t *table[K]) lookup(w Wanted, addr K, from, to int, dst []Found[K], of fun
 			if p.words[i] == 0 {
 				continue
 			}
-			slot, e := t.probed(&p, i, addr)
+			slot, e, row := t.probed(&p, i, addr, w.Peer)
 			if e == nil || e.peer == 0 {
 				continue
 			}
 			before := len(dst)
 			if r == nil {
-				dst = t.all(w, e, dst)
+				dst = t.all(w, slot, e, dst)
 			} else if r.slots.has(&t.s.bits, slot) {
-				dst = append(dst, t.one(slot, e, w.Peer))
+				dst = append(dst, t.one(slot, e, w.Peer, row))
 			}
 			if len(dst) > before {
 				return dst
@@ -110,8 +110,9 @@ func (u *usedLengths) longest(from, to int) int {
 	return -1
 }
 
-// probed is the prefix that probe i looks for, if there is one.
-func (t *table[K]) probed(p *probes, i int, addr K) (uint32, *entry[K]) {
+// probed is the prefix that probe i looks for, if there is one, with the row
+// of a peer in its directory.
+func (t *table[K]) probed(p *probes, i int, addr K, id PeerID) (uint32, *entry[K], uint32) {
 	hash := p.hashes[i]
 	mask, want := uint32(len(t.index)-1), tag(hash)
 	for at := uint32(hash) & mask; t.index[at] != 0; at = (at + 1) & mask {
@@ -119,30 +120,32 @@ func (t *table[K]) probed(p *probes, i int, addr K) (uint32, *entry[K]) {
 			continue
 		}
 		slot := t.index[at]&maxSlots - 1
+		// Not after the key was compared: both reads wait for memory then.
+		row := t.dirs.at(slot).row(id)
 		if e := t.entries.at(slot); e.key == addr.clip(int(p.lengths[i])) {
-			return slot, e
+			return slot, e, row
 		}
 	}
-	return 0, nil
+	return 0, nil, 0
 }
 
 // one is a peer's route, which is there.
-func (t *table[K]) one(slot uint32, e *entry[K], id PeerID) Found[K] {
+func (t *table[K]) one(slot uint32, e *entry[K], id PeerID, row uint32) Found[K] {
 	if e.peer == id {
 		return Found[K]{e.key, e.attr, id, t.best}
 	}
-	at := t.spot(slot, e.more, id)
+	at := t.spotIn(t.dirs.at(slot), row, e.more, id)
 	return Found[K]{e.key, at.get().attr, id, false}
 }
 
-func (t *table[K]) all(w Wanted, e *entry[K], dst []Found[K]) []Found[K] {
+func (t *table[K]) all(w Wanted, slot uint32, e *entry[K], dst []Found[K]) []Found[K] {
 	add := func(v path, best bool) {
 		if w.Filter == nil || w.Filter(v.peer) {
 			dst = append(dst, Found[K]{e.key, v.attr, v.peer, best})
 		}
 	}
 	add(path{e.attr, e.peer}, t.best)
-	for c := e.more; c != 0; {
+	chunk := func(c chain) {
 		n := capacity[c.class()]
 		words := t.s.paths.words(c)
 		for i := range n {
@@ -150,7 +153,14 @@ func (t *table[K]) all(w Wanted, e *entry[K], dst []Found[K]) []Found[K] {
 				add(v, false)
 			}
 		}
-		c = chain(words[0])
+	}
+	d := t.dirs.at(slot)
+	last := d.last()
+	for c := e.more; c != last; c = t.s.paths.next(c) {
+		chunk(c)
+	}
+	for i := range d.n() {
+		chunk(d.chunks[i])
 	}
 	return dst
 }
@@ -178,9 +188,13 @@ func walk[K Key[K]](s *Shard, t *table[K], r *routesOf, id PeerID, slot uint32, 
 	slots := make([]uint32, 0, min(int64(most), r.n))
 	slots, next := r.slots.from(&s.bits, slot, slots, most)
 	for _, slot := range slots {
-		dst = append(dst, t.one(slot, t.entries.at(slot), id))
+		dst = append(dst, t.walked(slot, id))
 	}
 	return dst, next
+}
+
+func (t *table[K]) walked(slot uint32, id PeerID) Found[K] {
+	return t.one(slot, t.entries.at(slot), id, t.dirs.at(slot).row(id))
 }
 
 // Lookup4 finds the routes with the longest prefix that holds an IPv4 address

@@ -356,8 +356,10 @@ func (s *subject) empty(t *rapid.T) {
 				continue
 			}
 			for i := range d.v4.dirs.pages {
-				if page := d.v4.dirs.pages[i]; page != nil && *page != ([1 << dirShift]directory{}) {
-					t.Errorf("routes are still listed: %v", page)
+				for _, dir := range d.v4.dirs.pages[i] {
+					if dir != (directory{}) {
+						t.Errorf("routes are still listed: %v", dir)
+					}
 				}
 			}
 		}

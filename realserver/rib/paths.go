@@ -1,5 +1,7 @@
 package rib
 
+import "unsafe"
+
 // PeerID numbers a peer; 0 is none.
 type PeerID uint16
 
@@ -32,8 +34,8 @@ var capacity = [topClass + 1]int{2, 4, 10}
 
 // paths are the chunks of a shard.
 type paths struct {
-	pages [topClass + 1][]*[1 << pageShift]uint32
-	spare []uint32 // for the next pages
+	pages [topClass + 1][]*uint32 // the first word of each
+	spare []uint32                // for the next pages
 	used  [topClass + 1]uint32
 	free  [topClass + 1]uint32 // number of the first free chunk, plus one
 }
@@ -46,7 +48,9 @@ func (p *paths) words(c chain) []uint32 {
 	i := uint32(c) & (1<<chainShift - 1)
 	shift := pageShift - 2 - class // chunks of a page, as a power of two
 	at := (i & (1<<shift - 1)) << (2 + class)
-	return p.pages[class][i>>shift][at : at+4<<class : at+4<<class]
+	// To slice an array would read its first word, which nobody needs and
+	// everybody waits for. A chunk is within its page by what at is.
+	return unsafe.Slice((*uint32)(unsafe.Add(unsafe.Pointer(p.pages[class][i>>shift]), 4*at)), 4<<class)
 }
 
 func (p *paths) alloc(class int, next chain) chain {
@@ -57,8 +61,7 @@ func (p *paths) alloc(class int, next chain) chain {
 		i = p.used[class]
 		p.used[class]++
 		if i&(1<<(pageShift-2-class)-1) == 0 {
-			page := cut(&p.spare, len(p.pages[class]), 1<<pageShift)
-			p.pages[class] = append(p.pages[class], (*[1 << pageShift]uint32)(page))
+			p.pages[class] = append(p.pages[class], &cut(&p.spare, len(p.pages[class]), 1<<pageShift)[0])
 		}
 	}
 	c := chain(class+1)<<chainShift | chain(i)
