@@ -227,9 +227,7 @@ func (a *applier[K]) remove(slot uint32, e *entry[K]) {
 		old = e.attr
 		a.removeFirst(slot, e)
 	} else {
-		at := a.t.spot(slot, e.more, a.p.id)
-		old = at.get().attr
-		a.t.take(slot, e, at)
+		old = a.cutOut(slot, e, a.p.id)
 		if a.t.best && a.t.meds && a.s.sets.rank(old).tier(a.s.sets.rank(e.attr)) == 0 {
 			a.choose(slot, e)
 		}
@@ -237,6 +235,21 @@ func (a *applier[K]) remove(slot uint32, e *entry[K]) {
 	a.session.give(1)
 	a.customer.give(a.size(old))
 	a.release(old)
+}
+
+// cutOut removes a peer's path from the chain of a prefix, where it is. Tables
+// with best routes have no directories.
+func (a *applier[K]) cutOut(slot uint32, e *entry[K], id PeerID) AttrID {
+	if !a.t.best {
+		at := a.t.spot(slot, e.more, id)
+		old := at.get().attr
+		a.t.take(slot, e, at)
+		return old
+	}
+	at := a.s.paths.find(e.more, id)
+	old := at.get().attr
+	e.more = a.s.paths.remove(e.more, at)
+	return old
 }
 
 func (a *applier[K]) removeFirst(slot uint32, e *entry[K]) {
@@ -255,7 +268,7 @@ func (a *applier[K]) removeFirst(slot uint32, e *entry[K]) {
 	if a.t.best && len(a.s.scratch) > 1 {
 		v = a.s.choose(a.s.scratch)
 	}
-	a.t.take(slot, e, a.t.spot(slot, e.more, v.peer))
+	a.cutOut(slot, e, v.peer)
 	e.first(v, a.hint(v.attr))
 }
 

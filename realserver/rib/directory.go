@@ -47,12 +47,11 @@ func (d *directory) unmark(i int) {
 // page, which is there when one of them has many routes.
 type directories struct {
 	pages [][]directory
-	spare []directory
 	made  int // pages
 }
 
 const (
-	dirShift = 8
+	dirShift = 6
 	// dirLeast is how many full chunks are worth a directory.
 	dirLeast = 3
 )
@@ -70,7 +69,7 @@ func (d *directories) make(slot uint32) *directory {
 	for i >= len(d.pages) {
 		d.pages = append(d.pages, nil)
 	}
-	d.pages[i] = cut(&d.spare, d.made, 1<<dirShift)
+	d.pages[i] = make([]directory, 1<<dirShift)
 	d.made++
 	return d.at(slot)
 }
@@ -163,6 +162,9 @@ func (t *table[K]) take(slot uint32, e *entry[K], at spot) {
 
 // spot finds a peer's path in the chain of a prefix.
 func (t *table[K]) spot(slot uint32, c chain, id PeerID) spot {
+	if t.best {
+		return t.s.paths.find(c, id)
+	}
 	d := t.dirs.at(slot)
 	return t.spotIn(d, d.row(id), c, id)
 }

@@ -1,7 +1,5 @@
 package rib
 
-import "unsafe"
-
 // PeerID numbers a peer; 0 is none.
 type PeerID uint16
 
@@ -34,8 +32,7 @@ var capacity = [topClass + 1]int{2, 4, 10}
 
 // paths are the chunks of a shard.
 type paths struct {
-	pages [topClass + 1][]*uint32 // the first word of each
-	spare []uint32                // for the next pages
+	pages [topClass + 1][][]uint32
 	used  [topClass + 1]uint32
 	free  [topClass + 1]uint32 // number of the first free chunk, plus one
 }
@@ -48,9 +45,7 @@ func (p *paths) words(c chain) []uint32 {
 	i := uint32(c) & (1<<chainShift - 1)
 	shift := pageShift - 2 - class // chunks of a page, as a power of two
 	at := (i & (1<<shift - 1)) << (2 + class)
-	// To slice an array would read its first word, which nobody needs and
-	// everybody waits for. A chunk is within its page by what at is.
-	return unsafe.Slice((*uint32)(unsafe.Add(unsafe.Pointer(p.pages[class][i>>shift]), 4*at)), 4<<class)
+	return p.pages[class][i>>shift][at : at+4<<class : at+4<<class]
 }
 
 func (p *paths) alloc(class int, next chain) chain {
@@ -61,7 +56,7 @@ func (p *paths) alloc(class int, next chain) chain {
 		i = p.used[class]
 		p.used[class]++
 		if i&(1<<(pageShift-2-class)-1) == 0 {
-			p.pages[class] = append(p.pages[class], &cut(&p.spare, len(p.pages[class]), 1<<pageShift)[0])
+			p.pages[class] = append(p.pages[class], make([]uint32, 1<<pageShift))
 		}
 	}
 	c := chain(class+1)<<chainShift | chain(i)
@@ -165,6 +160,21 @@ func (s spot) set(v path) { setPath(s.w, s.n, s.i, v) }
 // next is the chunk after one, or 0.
 func (p *paths) next(c chain) chain { return chain(p.words(c)[0]) }
 
+// search finds a peer's path in one chunk.
+func (p *paths) search(c chain, peer PeerID) spot {
+	n := capacity[c.class()]
+	w := p.words(c)
+	for j, pair := range w[1+n : 1+n+n>>1] {
+		if PeerID(pair) == peer {
+			return spot{w, n, 2 * j}
+		}
+		if PeerID(pair>>16) == peer {
+			return spot{w, n, 2*j + 1}
+		}
+	}
+	return spot{}
+}
+
 // find finds a peer's path in a chain, where it is.
 func (p *paths) find(c chain, peer PeerID) spot {
 	for c != 0 {
@@ -179,21 +189,6 @@ func (p *paths) find(c chain, peer PeerID) spot {
 			}
 		}
 		c = chain(w[0])
-	}
-	return spot{}
-}
-
-// search finds a peer's path in one chunk.
-func (p *paths) search(c chain, peer PeerID) spot {
-	n := capacity[c.class()]
-	w := p.words(c)
-	for j, pair := range w[1+n : 1+n+n>>1] {
-		if PeerID(pair) == peer {
-			return spot{w, n, 2 * j}
-		}
-		if PeerID(pair>>16) == peer {
-			return spot{w, n, 2*j + 1}
-		}
 	}
 	return spot{}
 }

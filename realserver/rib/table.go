@@ -136,7 +136,6 @@ func (t *table[K]) put(hash uint64, slot uint32) {
 
 func (t *table[K]) resize(n int) {
 	t.index = make([]uint32, n)
-	advise(t.index)
 	for slot := range t.entries.n {
 		if e := t.entries.at(slot); e.flags&flagFree == 0 {
 			t.put(e.key.hash(t.s.seed), slot)
