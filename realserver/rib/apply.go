@@ -152,7 +152,11 @@ func (a *applier[K]) replace(slot uint32, e *entry[K], attr AttrID, h Hint) {
 	var at spot
 	old := e.attr
 	if e.peer != a.p.id {
-		at = a.t.spot(slot, e.more, a.p.id)
+		if a.t.best {
+			at = a.s.paths.find(e.more, a.p.id)
+		} else {
+			at = a.t.spot(slot, e.more, a.p.id)
+		}
 		old = at.get().attr
 	}
 	if old == attr {

@@ -162,9 +162,6 @@ func (t *table[K]) take(slot uint32, e *entry[K], at spot) {
 
 // spot finds a peer's path in the chain of a prefix.
 func (t *table[K]) spot(slot uint32, c chain, id PeerID) spot {
-	if t.best {
-		return t.s.paths.find(c, id)
-	}
 	d := t.dirs.at(slot)
 	return t.spotIn(d, d.row(id), c, id)
 }

@@ -3,6 +3,7 @@ package speaker
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 
@@ -42,7 +43,7 @@ func sections() []section {
 		{"collect", "Full tables, collected", sharingText, []column{wall, cpu,
 			{"resident MiB", "%.0f", func(m *Measures) float64 { return m.ResidentMiB }, true}, peak,
 			{"bytes per route", "%.1f", func(m *Measures) float64 { return m.BytesPerRoute }, true},
-			{"asked for a longest match: ms", "%.2f", func(m *Measures) float64 { return 1000 * m.Asked }, false}, others}},
+			{"asked for a longest match: ms", "%.2f", func(m *Measures) float64 { return m.askedMs() }, false}, others}},
 		{"lookup", "Longest matches", lookupText, []column{
 			{"one session's, ns", "%.0f", func(m *Measures) float64 { return m.LookupSession }, false},
 			{"ten sessions', ns", "%.0f", func(m *Measures) float64 { return m.LookupCustomer }, false},
@@ -107,7 +108,12 @@ func (r *Report) table(b *strings.Builder, s section, rows []*Row) {
 		}
 		theirs := r.find(s.work, reference, row.Load)
 		for _, c := range s.columns {
-			fmt.Fprintf(b, " "+c.format, c.value(&row.Measures))
+			v := c.value(&row.Measures)
+			if math.IsNaN(v) {
+				b.WriteString(" – |")
+				continue
+			}
+			fmt.Fprintf(b, " "+c.format, v)
 			if c.ratio && theirs != nil && row.Engine != reference {
 				fmt.Fprintf(b, " (%s)", result.Ratio(c.value(&theirs.Measures), c.value(&row.Measures)))
 			}

@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"math"
 	"time"
 
 	"github.com/peerage/peerage/hack/bench/process"
@@ -117,6 +118,14 @@ func (m *Measures) perCore() float64 {
 		return 0
 	}
 	return m.Announced / m.CPU
+}
+
+// askedMs is not a number where nobody asked: there are older rows.
+func (m *Measures) askedMs() float64 {
+	if m.Asked == 0 {
+		return math.NaN()
+	}
+	return 1000 * m.Asked
 }
 
 // systemShare is the part of processor time spent in system calls.
