@@ -111,7 +111,10 @@ func (a *applier[K]) insert(slot uint32, e *entry[K], v path, h Hint) {
 		e.first(v, h)
 		return
 	case !a.t.best:
-		e.more = a.s.paths.add(e.more, v)
+		before := e.more
+		if e.more = a.s.paths.add(before, v); e.more != before && e.more.class() == 0 {
+			a.t.list(slot, e.more)
+		}
 		return
 	}
 	order := a.order(v, h, e)
@@ -149,7 +152,11 @@ func (a *applier[K]) replace(slot uint32, e *entry[K], attr AttrID, h Hint) {
 	var at spot
 	old := e.attr
 	if e.peer != a.p.id {
-		at = a.s.paths.find(e.more, a.p.id)
+		if a.t.best {
+			at = a.s.paths.find(e.more, a.p.id)
+		} else {
+			at = a.t.spot(slot, e.more, a.p.id)
+		}
 		old = at.get().attr
 	}
 	if old == attr {
@@ -224,9 +231,7 @@ func (a *applier[K]) remove(slot uint32, e *entry[K]) {
 		old = e.attr
 		a.removeFirst(slot, e)
 	} else {
-		at := a.s.paths.find(e.more, a.p.id)
-		old = at.get().attr
-		e.more = a.s.paths.remove(e.more, at)
+		old = a.cutOut(slot, e, a.p.id)
 		if a.t.best && a.t.meds && a.s.sets.rank(old).tier(a.s.sets.rank(e.attr)) == 0 {
 			a.choose(slot, e)
 		}
@@ -234,6 +239,21 @@ func (a *applier[K]) remove(slot uint32, e *entry[K]) {
 	a.session.give(1)
 	a.customer.give(a.size(old))
 	a.release(old)
+}
+
+// cutOut removes a peer's path from the chain of a prefix, where it is. Tables
+// with best routes have no directories.
+func (a *applier[K]) cutOut(slot uint32, e *entry[K], id PeerID) AttrID {
+	if !a.t.best {
+		at := a.t.spot(slot, e.more, id)
+		old := at.get().attr
+		a.t.take(slot, e, at)
+		return old
+	}
+	at := a.s.paths.find(e.more, id)
+	old := at.get().attr
+	e.more = a.s.paths.remove(e.more, at)
+	return old
 }
 
 func (a *applier[K]) removeFirst(slot uint32, e *entry[K]) {
@@ -252,8 +272,7 @@ func (a *applier[K]) removeFirst(slot uint32, e *entry[K]) {
 	if a.t.best && len(a.s.scratch) > 1 {
 		v = a.s.choose(a.s.scratch)
 	}
-	at := a.s.paths.find(e.more, v.peer)
-	e.more = a.s.paths.remove(e.more, at)
+	a.cutOut(slot, e, v.peer)
 	e.first(v, a.hint(v.attr))
 }
 

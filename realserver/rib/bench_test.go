@@ -172,10 +172,11 @@ func BenchmarkLookup(b *testing.B) {
 	for name, w := range map[string]Wanted{"peer": {Peer: PeerID(peers / 2)}, "all": {}} {
 		b.Run(name, func(b *testing.B) {
 			i, bytes := 0, 0
+			space := make([]Found[K4], 0, peers)
 			var c clock
 			c.run()
 			for b.Loop() {
-				layout.Lookup4([]*Shard{s}, w, addrs[i&(1<<16-1)], func(s *Shard, f []Found[K4]) {
+				layout.Lookup4([]*Shard{s}, w, addrs[i&(1<<16-1)], space, func(s *Shard, f []Found[K4]) {
 					bytes += len(f)
 				})
 				i++

@@ -28,6 +28,10 @@ type Key[K any] interface {
 	clip(n int) K // to at most n bits
 	home() K      // what all prefixes share that must be in one shard
 	hash(seed uint64) uint64
+	// probe begins to look for the prefixes of an address, of the lengths
+	// from..to that are in use, the longest first. It returns the length to go
+	// on with.
+	probe(used *usedLengths, index []uint32, seed uint64, from, to int) (probes, int)
 }
 
 // Prefixes of the first so many bits are not separated: all longer ones that
@@ -116,6 +120,19 @@ func (k K4) home() K4 { return k.clip(home4) }
 
 func (k K4) hash(seed uint64) uint64 { return mix(uint64(k), seed) }
 
+func (k K4) probe(used *usedLengths, index []uint32, seed uint64, from, to int) (p probes, next int) {
+	for p.n < block {
+		if to = used.longest(from, to); to < 0 {
+			break
+		}
+		p.hashes[p.n], p.lengths[p.n] = k.clip(to).hash(seed), uint8(to)
+		p.n++
+		to--
+	}
+	p.read(index)
+	return p, to
+}
+
 // Prefix implements Key.
 func (k K6) Prefix() netip.Prefix {
 	var a [16]byte
@@ -141,6 +158,19 @@ func (k K6) home() K6 { return k.clip(home6) }
 
 func (k K6) hash(seed uint64) uint64 {
 	return mix(k.Lo^uint64(k.Bits), mix(k.Hi, seed))
+}
+
+func (k K6) probe(used *usedLengths, index []uint32, seed uint64, from, to int) (p probes, next int) {
+	for p.n < block {
+		if to = used.longest(from, to); to < 0 {
+			break
+		}
+		p.hashes[p.n], p.lengths[p.n] = k.clip(to).hash(seed), uint8(to)
+		p.n++
+		to--
+	}
+	p.read(index)
+	return p, to
 }
 
 // Layout says which shard has which prefix.

@@ -315,13 +315,13 @@ func (s *subject) checkLookups(t *rapid.T, m *model) {
 			}
 			var got netip.Prefix
 			if addr.Is4() {
-				if f := s.layout.Lookup4(s.shards, Wanted{Domain: s.domain, Peer: id}, addr, func(_ *Shard, f []Found[K4]) {
+				if f := s.layout.Lookup4(s.shards, Wanted{Domain: s.domain, Peer: id}, addr, nil, func(_ *Shard, f []Found[K4]) {
 					got = f[0].Key.Prefix()
 				}); !f && want.IsValid() {
 					t.Fatalf("%s of peer %d: nothing found, want %s", addr, id, want)
 				}
 			} else {
-				s.layout.Lookup6(s.shards, Wanted{Domain: s.domain, Peer: id}, addr, func(_ *Shard, f []Found[K6]) {
+				s.layout.Lookup6(s.shards, Wanted{Domain: s.domain, Peer: id}, addr, nil, func(_ *Shard, f []Found[K6]) {
 					got = f[0].Key.Prefix()
 				})
 			}
@@ -349,6 +349,18 @@ func (s *subject) empty(t *rapid.T) {
 			}
 			if free != sh.paths.used[class] {
 				t.Errorf("class %d: %d chunks of %d are free", class, free, sh.paths.used[class])
+			}
+		}
+		for _, d := range sh.domains {
+			if d == nil {
+				continue
+			}
+			for i := range d.v4.dirs.pages {
+				for _, dir := range d.v4.dirs.pages[i] {
+					if dir != (directory{}) {
+						t.Errorf("routes are still listed: %v", dir)
+					}
+				}
 			}
 		}
 		free := uint32(0)

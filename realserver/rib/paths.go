@@ -157,6 +157,24 @@ type spot struct {
 func (s spot) get() path  { return pathAt(s.w, s.n, s.i) }
 func (s spot) set(v path) { setPath(s.w, s.n, s.i, v) }
 
+// next is the chunk after one, or 0.
+func (p *paths) next(c chain) chain { return chain(p.words(c)[0]) }
+
+// search finds a peer's path in one chunk.
+func (p *paths) search(c chain, peer PeerID) spot {
+	n := capacity[c.class()]
+	w := p.words(c)
+	for j, pair := range w[1+n : 1+n+n>>1] {
+		if PeerID(pair) == peer {
+			return spot{w, n, 2 * j}
+		}
+		if PeerID(pair>>16) == peer {
+			return spot{w, n, 2*j + 1}
+		}
+	}
+	return spot{}
+}
+
 // find finds a peer's path in a chain, where it is.
 func (p *paths) find(c chain, peer PeerID) spot {
 	for c != 0 {

@@ -26,9 +26,11 @@ type table[K Key[K]] struct {
 
 	index   []uint32 // tag<<tagShift | slot+1
 	entries arena[entry[K]]
-	live    int    // entries in use
-	free    uint32 // the first free slot, plus one; linked through more
+	dirs    directories // of a table without best routes
+	live    int         // entries in use
+	free    uint32      // the first free slot, plus one; linked through more
 	lengths [129]int32
+	used    usedLengths // of which there are some
 
 	pending   []pending
 	collected int // of pending, by a Collect that is not through
@@ -105,6 +107,11 @@ func (t *table[K]) add(k K, hash uint64) (uint32, *entry[K]) {
 // count counts prefixes by length.
 func (t *table[K]) count(length int, n int32) {
 	t.lengths[length] += n
+	if word, bit := &t.used[length>>6], uint64(1)<<(length&63); t.lengths[length] > 0 {
+		*word |= bit
+	} else {
+		*word &^= bit
+	}
 	var k K
 	c := t.s.shortCount(k)
 	if length >= len(c) {
@@ -176,5 +183,5 @@ func (t *table[K]) bytes() int64 {
 	if _, ok := any(k).(K6); ok {
 		size = 40
 	}
-	return int64(n)*size + 4*int64(cap(t.index)) + 12*int64(cap(t.pending))
+	return int64(n)*size + 4*int64(cap(t.index)) + 12*int64(cap(t.pending)) + t.dirs.bytes()
 }

@@ -37,6 +37,8 @@ func (l Load) String() string {
 	switch {
 	case l.Feeds == 0:
 		return fmt.Sprintf("%d idle sessions", l.Idle)
+	case l.Receivers == 0 && l.Sharing == "":
+		return fmt.Sprintf("%d feeds × %s", l.Feeds, count(l.Prefixes))
 	case l.Receivers == 0:
 		return fmt.Sprintf("%d feeds × %s, shared: %s", l.Feeds, count(l.Prefixes), l.Sharing)
 	}

@@ -90,7 +90,7 @@ func Main(ctx context.Context, args []string, out io.Writer) (err error) {
 	fs := flag.NewFlagSet("peerage-speaker-bench", flag.ContinueOnError)
 	b := &bencher{out: out}
 	b.sizes.flags(fs)
-	works := fs.String("work", "", "works, of reflect, rr, flap, collect, idle, scale, routes and sessions; all when empty")
+	works := fs.String("work", "", "works, of reflect, rr, flap, collect, lookup, idle, scale, routes and sessions; all when empty")
 	names := fs.String("engines", "", "whom to measure, of "+strings.Join(engines(), ", ")+"; those of each work when empty")
 	results := fs.String("results", "hack/bench/results", "folder for speaker.json and speaker.md; empty writes none")
 	docs := fs.String("docs", "", "folder for performance.md and its pictures; empty writes none")

@@ -3,6 +3,7 @@ package speaker
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 
@@ -41,7 +42,12 @@ func sections() []section {
 			{"up: wall s", "%.2f", func(m *Measures) float64 { return m.UpWall }, true}, {"up: CPU s", "%.2f", func(m *Measures) float64 { return m.UpCPU }, true}, peak, others}},
 		{"collect", "Full tables, collected", sharingText, []column{wall, cpu,
 			{"resident MiB", "%.0f", func(m *Measures) float64 { return m.ResidentMiB }, true}, peak,
-			{"bytes per route", "%.1f", func(m *Measures) float64 { return m.BytesPerRoute }, true}, others}},
+			{"bytes per route", "%.1f", func(m *Measures) float64 { return m.BytesPerRoute }, true},
+			{"asked for a longest match: ms", "%.2f", func(m *Measures) float64 { return m.askedMs() }, false}, others}},
+		{"lookup", "Longest matches", lookupText, []column{
+			{"one session's, ns", "%.0f", func(m *Measures) float64 { return m.LookupSession }, false},
+			{"ten sessions', ns", "%.0f", func(m *Measures) float64 { return m.LookupCustomer }, false},
+			{"all sessions', ns", "%.0f", func(m *Measures) float64 { return m.LookupAll }, false}}},
 		{"idle", "Idle sessions", "Memory is the growth of resident memory by session.", []column{
 			{"all up in s", "%.2f", func(m *Measures) float64 { return m.Up }, true}, {"CPU s until then", "%.2f", func(m *Measures) float64 { return m.CPU }, true},
 			{"KiB per session", "%.1f", func(m *Measures) float64 { return m.KiBPerSession }, true}, {"idle CPU %", "%.2f", func(m *Measures) float64 { return m.IdlePercent }, true}, others}},
@@ -55,6 +61,11 @@ const sharingText = `Each feed is an external session with a full table, in an o
 attributes that feeds share, for equal sets are stored once. *hop*: the feeds are border routers of one customer; each has its own next
 hop, and all else is equal. *all*: the next hop is equal too. *as*: the feeds are different customers; next hop and first AS are each
 feed's own, so that no two feeds share an attribute set. A set is shared by 4.3 prefixes of the same feed on average.`
+
+const lookupText = `In the table, that is in the benchmark's own process, which fills shards as the speaker does: every session announced every prefix.
+A lookup finds the routes with the longest prefix that holds an address, of one session (another one each time), of the ten sessions of a
+customer, or of all. The addresses are random ones that random prefixes hold, so that little is in the processor's caches. It takes the
+lock that the speaker takes; it does not read the attributes. What a program waits that asks a running speaker is in the table above.`
 
 // Markdown is the report for people.
 func (r *Report) Markdown(w io.Writer) error {
@@ -97,7 +108,12 @@ func (r *Report) table(b *strings.Builder, s section, rows []*Row) {
 		}
 		theirs := r.find(s.work, reference, row.Load)
 		for _, c := range s.columns {
-			fmt.Fprintf(b, " "+c.format, c.value(&row.Measures))
+			v := c.value(&row.Measures)
+			if math.IsNaN(v) {
+				b.WriteString(" – |")
+				continue
+			}
+			fmt.Fprintf(b, " "+c.format, v)
 			if c.ratio && theirs != nil && row.Engine != reference {
 				fmt.Fprintf(b, " (%s)", result.Ratio(c.value(&theirs.Measures), c.value(&row.Measures)))
 			}

@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"math"
 	"time"
 
 	"github.com/peerage/peerage/hack/bench/process"
@@ -43,11 +44,20 @@ type Measures struct {
 	IdlePercent   float64 `json:"idle_cpu_percent,omitempty"`
 	// BytesPerRoute is resident memory, all of it, by route held.
 	BytesPerRoute float64 `json:"bytes_per_route,omitempty"`
+	// LookupSession is how long it takes to find one session's longest match in
+	// the table, LookupCustomer those of ten sessions, LookupAll those of all.
+	LookupSession  float64 `json:"lookup_session_ns,omitempty"`
+	LookupCustomer float64 `json:"lookup_customer_ns,omitempty"`
+	LookupAll      float64 `json:"lookup_all_ns,omitempty"`
+	// Asked is how long a program waits that asks the speaker for one session's
+	// longest match.
+	Asked float64 `json:"asked_s,omitempty"`
 }
 
 func (m *Measures) fields() []*float64 {
 	return []*float64{&m.Wall, &m.CPU, &m.User, &m.System, &m.GeneratorCPU, &m.Others, &m.PeakMiB, &m.ResidentMiB, &m.Announced, &m.PerUpdate,
-		&m.DownWall, &m.DownCPU, &m.UpWall, &m.UpCPU, &m.Up, &m.KiBPerSession, &m.IdlePercent, &m.BytesPerRoute}
+		&m.DownWall, &m.DownCPU, &m.UpWall, &m.UpCPU, &m.Up, &m.KiBPerSession, &m.IdlePercent, &m.BytesPerRoute,
+		&m.LookupSession, &m.LookupCustomer, &m.LookupAll, &m.Asked}
 }
 
 // medians takes the median of each measure for itself.
@@ -108,6 +118,14 @@ func (m *Measures) perCore() float64 {
 		return 0
 	}
 	return m.Announced / m.CPU
+}
+
+// askedMs is not a number where nobody asked: there are older rows.
+func (m *Measures) askedMs() float64 {
+	if m.Asked == 0 {
+		return math.NaN()
+	}
+	return 1000 * m.Asked
 }
 
 // systemShare is the part of processor time spent in system calls.

@@ -119,8 +119,10 @@ func (m *Measures) line() string {
 	switch {
 	case m.KiBPerSession > 0 || m.Up > 0:
 		return fmt.Sprintf("all up in %.2f s (%.2f s of CPU), %.1f KiB each, idle %.2f %% of a core", m.Up, m.CPU, m.KiBPerSession, m.IdlePercent)
+	case m.LookupSession > 0:
+		return fmt.Sprintf("%.0f ns for one session, %.0f ns for %d, %.0f ns for all", m.LookupSession, m.LookupCustomer, perCustomer, m.LookupAll)
 	case m.BytesPerRoute > 0:
-		return fmt.Sprintf("%.1f s, %.1f s of CPU, %.0f MiB, %.1f bytes a route", m.Wall, m.CPU, m.ResidentMiB, m.BytesPerRoute)
+		return fmt.Sprintf("%.1f s, %.1f s of CPU, %.0f MiB, %.1f bytes a route, asked %.2f ms", m.Wall, m.CPU, m.ResidentMiB, m.BytesPerRoute, 1000*m.Asked)
 	}
 	text := fmt.Sprintf("%.2f s, %.2f s of CPU (generator %.2f, others %.1f CPUs), peak %.0f MiB, %.1f prefixes an UPDATE", m.Wall, m.CPU, m.GeneratorCPU, m.Others, m.PeakMiB, m.PerUpdate)
 	if m.DownWall > 0 {

@@ -48,6 +48,9 @@ func (r *Report) targets() (all []target) {
 	}
 	most("collect", "100 feeds × 1 M prefixes, all but the next hop shared: memory in all", "GB", 2.5,
 		r.find("collect", ours, Load{Feeds: 100, Prefixes: 1_000_000, Sharing: shareHop}), func(m *Measures) float64 { return m.ResidentMiB * (1 << 20) / 1e9 })
+	for _, l := range []Load{{Feeds: 100, Prefixes: 1_000_000}, {Feeds: 10, Prefixes: 100_000}} {
+		most("lookup", l.String()+": one session's longest match, in the table", "ns", 500, r.find("lookup", ours, l), func(m *Measures) float64 { return m.LookupSession })
+	}
 	for _, n := range []int{1000, 5000} {
 		row := r.find("idle", ours, Load{Idle: n})
 		most("idle", fmt.Sprintf("%d sessions: memory of each", n), "KiB", 8, row, func(m *Measures) float64 { return m.KiBPerSession })

@@ -31,6 +31,7 @@ func (b *bencher) works() []work {
 		{name: "flap", engines: []string{ours, reference, "frr", "openbgpd"}, measure: b.flap,
 			loads: []Load{{Feeds: z.flapFeeds, Prefixes: z.flapPrefixes, Receivers: z.receivers, PerGroup: z.receivers, Favourite: true}}},
 		{name: "collect", engines: []string{ours}, loads: b.collections(), measure: b.collect, rounds: 1},
+		{name: "lookup", engines: []string{ours}, loads: b.looks(), measure: b.lookup},
 		{name: "idle", engines: all, loads: b.idlers(), measure: b.idle},
 		{name: "scale", engines: []string{ours}, loads: b.scales(), measure: b.reflect},
 		{name: "routes", engines: two, loads: b.growing(reflect), measure: b.reflect},
@@ -43,6 +44,12 @@ func (b *bencher) collections() (all []Load) {
 		all = append(all, Load{Feeds: b.sizes.collectFeeds, Prefixes: b.sizes.collectPrefixes, Sharing: how})
 	}
 	return all
+}
+
+// looks are tables to look something up in.
+func (b *bencher) looks() []Load {
+	z := &b.sizes
+	return []Load{{Feeds: z.feeds, Prefixes: z.prefixes}, {Feeds: z.collectFeeds, Prefixes: z.collectPrefixes}}
 }
 
 func (b *bencher) idlers() (all []Load) {
@@ -220,6 +227,11 @@ func (b *bencher) collect(ctx context.Context, e engine, l Load) (m Measures, er
 	}
 	m.setMemory(end)
 	m.BytesPerRoute = float64(end.ResidentKiB) * 1024 / float64(routes)
+	if a, ok := e.(asker); ok {
+		if m.Asked, err = a.ask(ctx, s.dir, layout{target: s.target, feeds: l.Feeds}, s.inputs.table.hits(asked, b.seed)); err != nil {
+			return m, err
+		}
+	}
 	return m, s.failure()
 }
 

@@ -40,11 +40,11 @@ func (x *Exchange) Lookup(addr netip.Addr, f Filter) []Route {
 	var one [1]rib.Wanted
 	for _, w := range v.wanted(f, one[:0]) {
 		if addr.Is4() {
-			x.layout.Lookup4(x.tables, w, addr, func(_ *rib.Shard, found []rib.Found[rib.K4]) {
+			x.layout.Lookup4(x.tables, w, addr, nil, func(_ *rib.Shard, found []rib.Found[rib.K4]) {
 				routes = appendRoutes(x, v, routes, found)
 			})
 		} else if addr.Is6() {
-			x.layout.Lookup6(x.tables, w, addr, func(_ *rib.Shard, found []rib.Found[rib.K6]) {
+			x.layout.Lookup6(x.tables, w, addr, nil, func(_ *rib.Shard, found []rib.Found[rib.K6]) {
 				routes = appendRoutes(x, v, routes, found)
 			})
 		}
