@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -50,11 +51,20 @@ func TestPeerageCustomers(t *testing.T) {
 // The whole of a small work with BIRD, which is installed for unit tests: a
 // speaker that reflects correctly passes.
 func TestReflectWithBIRD(t *testing.T) {
-	b := &bencher{dir: t.TempDir(), target: netip.MustParseAddrPort("127.0.0.1:21890"), seed: 1}
 	if _, err := (bird{}).version(t.Context()); err != nil {
 		t.Skip("needs the package bird2: hack/lab/install.sh unit")
 	}
-	m, err := b.flap(t.Context(), bird{}, Load{Feeds: 3, Prefixes: 300, Receivers: 2, PerGroup: 2, Favourite: true})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bencher{dir: t.TempDir(), target: netip.MustParseAddrPort(l.Addr().String()), seed: 1}
+	work := Load{Feeds: 3, Prefixes: 300, Receivers: 2, PerGroup: 2, Favourite: true}
+	if _, err := b.flap(t.Context(), bird{}, work); err == nil || !strings.Contains(err.Error(), "is not free for the speakers") {
+		t.Fatalf("somebody else listens: %v", err)
+	}
+	_ = l.Close()
+	m, err := b.flap(t.Context(), bird{}, work)
 	if err != nil {
 		logs, _ := filepath.Glob(filepath.Join(b.dir, "*", "*.out"))
 		for _, path := range logs {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -135,6 +136,9 @@ func (b *bencher) open(ctx context.Context, e engine, l Load) (*site, error) {
 			return s, err
 		}
 	}
+	if err := free(ctx, b.target); err != nil {
+		return s, err
+	}
 	s.process, err = e.start(ctx, dir, layout{
 		target: b.target, feeds: l.Feeds, receivers: l.Receivers, perGroup: max(1, l.PerGroup), idle: l.Idle > 0, collect: l.Sharing,
 		shards: l.shards(), workers: l.shards(), cores: l.Cores,
@@ -164,6 +168,16 @@ func (b *bencher) open(ctx context.Context, e engine, l Load) (*site, error) {
 	err = s.quiet(ctx, settle)
 	runtime.GC()
 	return s, err
+}
+
+// free tells why a speaker could not listen: whoever does already would be
+// measured in its place.
+func free(ctx context.Context, target netip.AddrPort) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", target.String())
+	if err != nil {
+		return fmt.Errorf("%s is not free for the speakers; does another benchmark run? choose another -port: %w", target, err)
+	}
+	return l.Close()
 }
 
 // openFeed connects feed i; the slot may hold a closed one.
