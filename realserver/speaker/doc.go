@@ -8,7 +8,8 @@
 // session sends is written by whoever has it at hand (the session, the timer
 // wheel) as long as the socket takes it, and by a goroutine that lives while
 // the socket does not. One wheel has the timers of all sessions. So a session
-// that says nothing costs its stack and a few hundred bytes.
+// that says nothing costs its stack of 2 KiB, what Go keeps of a goroutine and
+// of a connection, and what is known of the router: some 6 KiB in all.
 //
 // The configuration comes as a whole and is diffed: sessions whose own settings
 // did not change are not touched.
