@@ -35,12 +35,21 @@ func (s *Store) AppendEvent(ctx context.Context, e api.Event) error {
 	if err := s.put(ctx, eventKeys, e.ID, e); err != nil {
 		return err
 	}
-	return s.trimEvents(ctx)
+	s.trimEvents(ctx)
+	return nil
 }
 
-// trimEvents looks now and then only: a look is a passage of etcd, and what was
+// trimEvents keeps the trail bounded. A trail that is too long for once is no
+// reason to tell that what was appended is not there.
+func (s *Store) trimEvents(ctx context.Context) {
+	if err := s.tryTrim(ctx); err != nil {
+		s.log.Warn("events not trimmed", "error", err)
+	}
+}
+
+// tryTrim looks now and then only: a look is a passage of etcd, and what was
 // appended since the last one may stand there a while longer.
-func (s *Store) trimEvents(ctx context.Context) error {
+func (s *Store) tryTrim(ctx context.Context) error {
 	if every := int64(max(1, s.cfg.MaxEvents/20)); (s.appended.Add(1)-1)%every != 0 {
 		return nil
 	}
@@ -71,12 +80,10 @@ func (s *Store) trimEvents(ctx context.Context) error {
 
 // Events reads the newest events, oldest first; limit 0 is all.
 func (s *Store) Events(ctx context.Context, limit int) ([]api.Event, error) {
-	ctx, cancel := s.request(ctx)
-	defer cancel()
-	r, err := s.client.Get(ctx, eventKeys, clientv3.WithPrefix(), clientv3.WithLimit(int64(limit)),
+	r, err := s.get(ctx, "events", eventKeys, clientv3.WithPrefix(), clientv3.WithLimit(int64(limit)),
 		clientv3.WithSort(clientv3.SortByKey, clientv3.SortDescend))
 	if err != nil {
-		return nil, s.explain("events", err)
+		return nil, err
 	}
 	slices.Reverse(r.Kvs)
 	return decodeEvents(r.Kvs), nil
@@ -114,6 +121,9 @@ func (s *Store) WatchEvents(ctx context.Context, after string, fn func(api.Event
 			return s.explain("events", err)
 		}
 		for _, w := range r.Events {
+			if !w.IsCreate() {
+				continue // written twice, because the first time was not answered
+			}
 			for _, e := range decodeEvents([]*mvccpb.KeyValue{w.Kv}) {
 				if err := fn(e); err != nil {
 					return err
@@ -129,15 +139,13 @@ func (s *Store) WatchEvents(ctx context.Context, after string, fn func(api.Event
 
 // eventsAfter reads the events behind an ID, and the revision of the answer.
 func (s *Store) eventsAfter(ctx context.Context, after string) ([]api.Event, int64, error) {
-	ctx, cancel := s.request(ctx)
-	defer cancel()
 	from, opts := eventKeys+after+"\x00", []clientv3.OpOption{clientv3.WithRange(clientv3.GetPrefixRangeEnd(eventKeys))}
 	if after == "" {
 		opts = append(opts, clientv3.WithCountOnly())
 	}
-	r, err := s.client.Get(ctx, from, opts...)
+	r, err := s.get(ctx, "events", from, opts...)
 	if err != nil {
-		return nil, 0, s.explain("events", err)
+		return nil, 0, err
 	}
 	return decodeEvents(r.Kvs), r.Header.Revision, nil
 }

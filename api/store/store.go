@@ -127,16 +127,9 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 func (s *Store) ping(ctx context.Context) (identity, error) {
-	ctx, cancel := s.request(ctx)
-	defer cancel()
-	r, err := s.client.Get(ctx, root, clientv3.WithCountOnly())
+	r, err := s.get(ctx, "ping", root, clientv3.WithCountOnly())
 	if err != nil {
-		return identity{}, s.explain("ping", err)
+		return identity{}, err
 	}
 	return identity{ClusterID: r.Header.ClusterId, Revision: r.Header.Revision}, nil
-}
-
-// request bounds one request.
-func (s *Store) request(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, s.cfg.RequestTimeout)
 }

@@ -1,12 +1,15 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/peerage/peerage/api"
@@ -94,25 +97,45 @@ func (s *Store) commit(ctx context.Context, tx *Tx, sequence, revision int64, co
 	if err != nil {
 		return 0, err
 	}
-	request, cancel := s.request(ctx)
-	defer cancel()
 	conditions = append(conditions, clientv3.Compare(clientv3.ModRevision(sequenceKey), "=", sequence))
-	r, err := s.client.Txn(request).
-		If(conditions...).
-		Then(append(ops, clientv3.OpPut(sequenceKey, strconv.FormatInt(revision, 10)))...).
-		Commit()
-	switch {
-	case err != nil:
-		return 0, s.explain("update", err)
-	case !r.Succeeded:
-		return 0, errOvertaken
+	committed, err := s.once(ctx, conditions, ops, strconv.FormatInt(revision, 10)+" "+rand.Text())
+	if err != nil {
+		return 0, err
 	}
 	if tx.events {
-		// The change is made: a trail that is too long for once is no reason
-		// to tell otherwise.
-		if err := s.trimEvents(ctx); err != nil {
-			s.log.Warn("events not trimmed", "error", err)
-		}
+		s.trimEvents(ctx)
 	}
-	return r.Header.Revision, nil
+	return committed, nil
+}
+
+// once commits a change once, and returns its revision. An attempt that was not
+// answered may have made the change: the next one, which the sequence number
+// keeps from making it again, knows it by its signature there.
+func (s *Store) once(ctx context.Context, conditions []clientv3.Cmp, ops []clientv3.Op, signature string) (revision int64, err error) {
+	ops = append(ops, clientv3.OpPut(sequenceKey, signature))
+	var unanswered, outcome error
+	err = s.try(ctx, "update", func(ctx context.Context) error {
+		r, err := s.client.Txn(ctx).If(conditions...).Then(ops...).Else(clientv3.OpGet(sequenceKey)).Commit()
+		if err != nil {
+			if !errors.Is(err, rpctypes.ErrNoLeader) {
+				unanswered = err
+			}
+			return err
+		}
+		if r.Succeeded {
+			revision = r.Header.Revision
+			return nil
+		}
+		for _, kv := range r.Responses[0].GetResponseRange().Kvs {
+			if string(kv.Value) == signature {
+				revision = kv.ModRevision
+				return nil
+			}
+		}
+		// When others came after an attempt that was not answered, its signature
+		// may have been there.
+		outcome = cmp.Or(s.explain("update", unanswered), errOvertaken)
+		return nil
+	})
+	return revision, cmp.Or(err, outcome)
 }

@@ -16,8 +16,6 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
-	"go.etcd.io/etcd/client/pkg/v3/transport"
-	"go.etcd.io/etcd/client/pkg/v3/types"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
@@ -104,18 +102,18 @@ func (c *Cluster) Leader() *Member {
 
 func (c *Cluster) agreed() *Member {
 	var leader *Member
-	said := types.ID(0)
+	said := uint64(0)
 	for _, m := range c.Members {
 		if m.server == nil {
 			continue
 		}
-		switch id := m.server.Server.Leader(); {
+		switch id := uint64(m.server.Server.Leader()); {
 		case said == 0:
 			said = id
 		case said != id:
 			return nil
 		}
-		if m.server.Server.MemberID() == said {
+		if m.id() == said {
 			leader = m
 		}
 	}
@@ -132,6 +130,8 @@ func (c *Cluster) Others(than *Member) []*Member {
 	}
 	return others
 }
+
+func (m *Member) id() uint64 { return uint64(m.server.Server.MemberID()) }
 
 // Endpoint is the member's URL for clients.
 func (m *Member) Endpoint() string { return m.clients.url() }
@@ -171,6 +171,9 @@ func (m *Member) Launch() {
 func (m *Member) Isolate() {
 	m.peers.cut()
 	for _, o := range m.c.Others(m) {
+		if o.server == nil {
+			continue
+		}
 		o.server.Server.CutPeer(m.server.Server.MemberID())
 		m.server.Server.CutPeer(o.server.Server.MemberID())
 	}
@@ -180,6 +183,9 @@ func (m *Member) Isolate() {
 func (m *Member) Rejoin() {
 	m.peers.open(m.server.Peers[0].Addr().String())
 	for _, o := range m.c.Others(m) {
+		if o.server == nil {
+			continue
+		}
 		o.server.Server.MendPeer(m.server.Server.MemberID())
 		m.server.Server.MendPeer(o.server.Server.MemberID())
 	}
@@ -202,7 +208,7 @@ func (m *Member) Thaw() {
 // data.
 func (m *Member) Replace() {
 	m.c.t.Helper()
-	id := uint64(m.server.Server.MemberID())
+	id := m.id()
 	m.Stop()
 	m.c.Leader() // what is asked of a dead one is lost
 	m.c.manage(func(ctx context.Context, client *clientv3.Client) error {
@@ -288,8 +294,9 @@ func (m *Member) config(state string) *embed.Config {
 		all = append(all, o.name+"="+o.peers.url())
 	}
 	c.InitialCluster, c.InitialClusterToken, c.ClusterState = strings.Join(all, ","), m.c.token, state
-	c.ClientTLSInfo = transport.TLSInfo{CertFile: m.c.peer.CertFile, KeyFile: m.c.peer.KeyFile, TrustedCAFile: m.c.peer.CAFile, ClientCertAuth: true}
-	c.PeerTLSInfo = c.ClientTLSInfo
+	c.PeerTLSInfo.CertFile, c.PeerTLSInfo.KeyFile = m.c.peer.CertFile, m.c.peer.KeyFile
+	c.PeerTLSInfo.TrustedCAFile, c.PeerTLSInfo.ClientCertAuth = m.c.peer.CAFile, true
+	c.ClientTLSInfo = c.PeerTLSInfo
 	c.TickMs, c.ElectionMs = uint(tick.Milliseconds()), uint(10*tick.Milliseconds())
 	c.QuotaBackendBytes = m.c.quota
 	// etcd wants five quiet seconds before a change of members; the tests are
