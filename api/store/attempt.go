@@ -19,6 +19,20 @@ func (s *Store) request(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeout(clientv3.WithRequireLeader(ctx), s.cfg.RequestTimeout)
 }
 
+// elsewhere begins a watch again at the next member when the one that it came
+// to has lost the others. That is done at once, and nothing is asked in between:
+// members are taken in turns, and a round of as many requests as there are
+// members would come to the same one for ever.
+func (s *Store) elsewhere(watch func() error) error {
+	var err error
+	for range 2 * len(s.cfg.Endpoints) {
+		if err = watch(); !errors.Is(err, rpctypes.ErrNoLeader) {
+			break
+		}
+	}
+	return err
+}
+
 // try makes a request that may be made twice, until it is answered or the time
 // of a request is over. Of a cluster one member at a time may be down, cut off,
 // hang or take what it was told to its grave, and each attempt goes to another:

@@ -31,7 +31,7 @@ func join(t testing.TB, c *storetest.Cluster, change ...func(*Config)) *Store {
 // own. What any of them must never see or do is checked in the end.
 type work struct {
 	t       testing.TB
-	cluster *storetest.Cluster
+	ttl     time.Duration // of all leases
 	store   *Store // of the observer
 	mirror  *running
 	metrics *Metrics
@@ -51,9 +51,9 @@ type work struct {
 // realServers of the site; none of them must ever be missing.
 const realServers = 5
 
-func startWork(t testing.TB, c *storetest.Cluster) *work {
+func startWork(t testing.TB, c *storetest.Cluster, ttl time.Duration) *work {
 	t.Helper()
-	w := &work{t: t, cluster: c, metrics: NewMetrics(prometheus.NewRegistry())}
+	w := &work{t: t, ttl: ttl, metrics: NewMetrics(prometheus.NewRegistry())}
 	w.store = join(t, c, func(cfg *Config) { cfg.Metrics = w.metrics })
 	update(t, w.store, func(tx *Tx) {
 		for n := range realServers {
@@ -69,7 +69,7 @@ func startWork(t testing.TB, c *storetest.Cluster) *work {
 	for _, node := range []api.Live{live(api.RoleLB, "lb-1"), live(api.RoleRealServer, "rs-1")} {
 		s := join(t, c)
 		wg.Go(func() {
-			if err := s.Register(ctx, node, 3*time.Second); err != nil {
+			if err := s.Register(ctx, node, ttl); err != nil {
 				t.Errorf("register %s: %v", node.Name, err)
 			}
 		})
@@ -95,7 +95,7 @@ func startWork(t testing.TB, c *storetest.Cluster) *work {
 func (w *work) control(ctx context.Context, s *Store, name string) {
 	generation := int64(0)
 	for ctx.Err() == nil {
-		l, err := s.Campaign(ctx, name, 3*time.Second)
+		l, err := s.Campaign(ctx, name, w.ttl)
 		if err != nil {
 			sleep(ctx, 50*time.Millisecond)
 			continue

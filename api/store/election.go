@@ -82,7 +82,7 @@ func (l *Leadership) campaign(ctx context.Context, name string) error {
 		if last == "" {
 			return l.confirm(ctx)
 		}
-		if err := l.store.gone(ctx, last, revision); err != nil {
+		if err := l.store.elsewhere(func() error { return l.store.gone(ctx, last, revision) }); err != nil {
 			return err
 		}
 	}

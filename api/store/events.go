@@ -114,13 +114,23 @@ func (s *Store) WatchEvents(ctx context.Context, after string, fn func(api.Event
 			return err
 		}
 	}
-	watch, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	err = s.elsewhere(func() error { return s.watchEvents(ctx, &revision, fn) })
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// watchEvents watches what comes after a revision, and moves that on.
+func (s *Store) watchEvents(ctx context.Context, revision *int64, fn func(api.Event) error) error {
+	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
-	for r := range s.client.Watch(watch, eventKeys, clientv3.WithPrefix(), clientv3.WithRev(revision+1), clientv3.WithFilterDelete()) {
-		if err := r.Err(); err != nil && ctx.Err() == nil {
+	for r := range s.client.Watch(ctx, eventKeys, clientv3.WithPrefix(), clientv3.WithRev(*revision+1), clientv3.WithFilterDelete()) {
+		if err := r.Err(); err != nil {
 			return s.explain("events", err)
 		}
 		for _, w := range r.Events {
+			*revision = max(*revision, w.Kv.ModRevision)
 			if !w.IsCreate() {
 				continue // written twice, because the first time was not answered
 			}
@@ -130,9 +140,6 @@ func (s *Store) WatchEvents(ctx context.Context, after string, fn func(api.Event
 				}
 			}
 		}
-	}
-	if ctx.Err() != nil {
-		return nil
 	}
 	return errors.New("events: the watch ended; ask again")
 }

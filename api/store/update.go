@@ -98,7 +98,7 @@ func (s *Store) commit(ctx context.Context, tx *Tx, sequence, revision int64, co
 		return 0, err
 	}
 	conditions = append(conditions, clientv3.Compare(clientv3.ModRevision(sequenceKey), "=", sequence))
-	committed, err := s.once(ctx, conditions, ops, strconv.FormatInt(revision, 10)+" "+rand.Text())
+	committed, err := s.once(ctx, sequence, conditions, ops, strconv.FormatInt(revision, 10)+" "+rand.Text())
 	if err != nil {
 		return 0, err
 	}
@@ -111,7 +111,7 @@ func (s *Store) commit(ctx context.Context, tx *Tx, sequence, revision int64, co
 // once commits a change once, and returns its revision. An attempt that was not
 // answered may have made the change: the next one, which the sequence number
 // keeps from making it again, knows it by its signature there.
-func (s *Store) once(ctx context.Context, conditions []clientv3.Cmp, ops []clientv3.Op, signature string) (revision int64, err error) {
+func (s *Store) once(ctx context.Context, sequence int64, conditions []clientv3.Cmp, ops []clientv3.Op, signature string) (revision int64, err error) {
 	ops = append(ops, clientv3.OpPut(sequenceKey, signature))
 	var unanswered, outcome error
 	err = s.try(ctx, "update", func(ctx context.Context) error {
@@ -126,15 +126,16 @@ func (s *Store) once(ctx context.Context, conditions []clientv3.Cmp, ops []clien
 			revision = r.Header.Revision
 			return nil
 		}
+		outcome = errOvertaken
 		for _, kv := range r.Responses[0].GetResponseRange().Kvs {
-			if string(kv.Value) == signature {
-				revision = kv.ModRevision
-				return nil
+			switch {
+			case string(kv.Value) == signature:
+				revision, outcome = kv.ModRevision, nil
+			case kv.ModRevision != sequence && unanswered != nil:
+				// The signature may have been there, before others came.
+				outcome = s.explain("update", unanswered)
 			}
 		}
-		// When others came after an attempt that was not answered, its signature
-		// may have been there.
-		outcome = cmp.Or(s.explain("update", unanswered), errOvertaken)
 		return nil
 	})
 	return revision, cmp.Or(err, outcome)
