@@ -32,7 +32,7 @@ func join(t testing.TB, c *storetest.Cluster, change ...func(*Config)) *Store {
 type work struct {
 	t       testing.TB
 	ttl     time.Duration // of all leases
-	store   *Store // of the observer
+	store   *Store        // of the observer
 	mirror  *running
 	metrics *Metrics
 	stop    func() // ends the work, and waits

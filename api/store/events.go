@@ -15,9 +15,10 @@ import (
 	"github.com/peerage/peerage/api"
 )
 
-// stamp completes an event. IDs sort by time; the tail keeps those of one
+// Stamp completes an event with an ID, a schema and a missing time. Who appends
+// an event again after an error stamps it before, so that it is there once. IDs sort by time; the tail keeps those of one
 // moment apart.
-func stamp(e api.Event) api.Event {
+func Stamp(e api.Event) api.Event {
 	if e.At.IsZero() {
 		e.At = time.Now().UTC()
 	}
@@ -31,7 +32,7 @@ func stamp(e api.Event) api.Event {
 // AppendEvent adds to the audit trail, and trims it. ID, schema and a missing
 // time are filled in.
 func (s *Store) AppendEvent(ctx context.Context, e api.Event) error {
-	e = stamp(e)
+	e = Stamp(e)
 	if err := s.put(ctx, eventKeys, e.ID, e); err != nil {
 		return err
 	}

@@ -159,7 +159,7 @@ func (s *Store) renew(ctx context.Context, id clientv3.LeaseID, ttl time.Duratio
 				break
 			}
 			if strict && time.Now().After(end) {
-				return fmt.Errorf("the lease was not renewed in time: %w", err)
+				return fmt.Errorf("the lease was not renewed in time: %w", s.explain("lease", err))
 			}
 			if !again.wait(ctx) {
 				return ctx.Err()
