@@ -176,13 +176,11 @@ func (l *Leadership) write(ctx context.Context, key string, op clientv3.Op) erro
 	if why := l.store.held(); why != nil {
 		return fmt.Errorf("key %s: %w", key, why)
 	}
-	var r *clientv3.TxnResponse
-	err := l.store.try(ctx, "key "+key, func(ctx context.Context) (err error) {
-		r, err = l.store.client.Txn(ctx).
+	r, err := try(ctx, l.store, "key "+key, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return l.store.client.Txn(ctx).
 			If(clientv3.Compare(clientv3.CreateRevision(l.key), "=", l.revision)).
 			Then(op).
 			Commit()
-		return err
 	})
 	switch {
 	case err != nil:

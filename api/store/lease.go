@@ -122,17 +122,15 @@ func (s *Store) registered(ctx context.Context, key string, id clientv3.LeaseID,
 }
 
 func (s *Store) grant(ctx context.Context, ttl time.Duration) (clientv3.LeaseID, error) {
-	var id clientv3.LeaseID
-	err := s.try(ctx, "lease", func(ctx context.Context) error {
+	r, err := try(ctx, s, "lease", func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
 		// etcd counts in whole seconds. A lease that was granted without an
 		// answer runs out by itself.
-		r, err := s.client.Grant(ctx, int64(max(1, (ttl+time.Second-1)/time.Second)))
-		if err == nil {
-			id = r.ID
-		}
-		return err
+		return s.client.Grant(ctx, int64(max(1, (ttl+time.Second-1)/time.Second)))
 	})
-	return id, err
+	if err != nil {
+		return 0, err
+	}
+	return r.ID, nil
 }
 
 // renew renews a lease every third of its ttl until ctx ends, and returns why

@@ -14,12 +14,8 @@ import (
 const pageSize = 500
 
 // get is a linearizable read; what names it in an error.
-func (s *Store) get(ctx context.Context, what, key string, opts ...clientv3.OpOption) (r *clientv3.GetResponse, err error) {
-	err = s.try(ctx, what, func(ctx context.Context) (err error) {
-		r, err = s.client.Get(ctx, key, opts...)
-		return err
-	})
-	return r, err
+func (s *Store) get(ctx context.Context, what, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	return try(ctx, s, what, func(ctx context.Context) (*clientv3.GetResponse, error) { return s.client.Get(ctx, key, opts...) })
 }
 
 // list reads everything that is mirrored, and the sequence number, in pages

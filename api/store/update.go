@@ -1,12 +1,12 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -113,30 +113,33 @@ func (s *Store) commit(ctx context.Context, tx *Tx, sequence, revision int64, co
 // keeps from making it again, knows it by its signature there.
 func (s *Store) once(ctx context.Context, sequence int64, conditions []clientv3.Cmp, ops []clientv3.Op, signature string) (revision int64, err error) {
 	ops = append(ops, clientv3.OpPut(sequenceKey, signature))
-	var unanswered, outcome error
-	err = s.try(ctx, "update", func(ctx context.Context) error {
+	var open atomic.Int64 // attempts that may have made the change, or may yet
+	revision, err = try(ctx, s, "update", func(ctx context.Context) (int64, error) {
+		open.Add(1)
 		r, err := s.client.Txn(ctx).If(conditions...).Then(ops...).Else(clientv3.OpGet(sequenceKey)).Commit()
-		if err != nil {
-			if !errors.Is(err, rpctypes.ErrNoLeader) {
-				unanswered = err
-			}
-			return err
+		switch {
+		case errors.Is(err, rpctypes.ErrNoLeader):
+			open.Add(-1)
+			return 0, err
+		case err != nil:
+			return 0, err
+		case r.Succeeded:
+			return r.Header.Revision, nil
 		}
-		if r.Succeeded {
-			revision = r.Header.Revision
-			return nil
-		}
-		outcome = errOvertaken
+		// A refused attempt is refused for good: what it compares only grows.
+		others := open.Add(-1)
 		for _, kv := range r.Responses[0].GetResponseRange().Kvs {
 			switch {
 			case string(kv.Value) == signature:
-				revision, outcome = kv.ModRevision, nil
-			case kv.ModRevision != sequence && unanswered != nil:
-				// The signature may have been there, before others came.
-				outcome = s.explain("update", unanswered)
+				return kv.ModRevision, nil
+			case kv.ModRevision != sequence && others > 0:
+				return 0, errDoubt // its signature may have been there, before others came
 			}
 		}
-		return nil
+		return 0, nil
 	})
-	return revision, cmp.Or(err, outcome)
+	if err == nil && revision == 0 {
+		err = errOvertaken
+	}
+	return revision, err
 }

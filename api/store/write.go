@@ -60,10 +60,8 @@ func (s *Store) PutApplied(ctx context.Context, a *api.Applied) error {
 // DeleteApplied removes an LB's word on a pool that it no longer carries.
 func (s *Store) DeleteApplied(ctx context.Context, pool, lb string) error {
 	key := appliedKeys + pool + "/" + lb
-	return s.try(ctx, "key "+key, func(ctx context.Context) error {
-		_, err := s.client.Delete(ctx, key)
-		return err
-	})
+	_, err := try(ctx, s, "key "+key, func(ctx context.Context) (*clientv3.DeleteResponse, error) { return s.client.Delete(ctx, key) })
+	return err
 }
 
 // errName is a name that must not be part of a key.
@@ -78,10 +76,10 @@ func (s *Store) put(ctx context.Context, prefix, name string, v any, opts ...cli
 	if err != nil {
 		return err
 	}
-	return s.try(ctx, "key "+prefix+name, func(ctx context.Context) error {
-		_, err := s.client.Put(ctx, prefix+name, data, opts...)
-		return err
+	_, err = try(ctx, s, "key "+prefix+name, func(ctx context.Context) (*clientv3.PutResponse, error) {
+		return s.client.Put(ctx, prefix+name, data, opts...)
 	})
+	return err
 }
 
 // explain says what failed, and the way out where etcd does not say it. A nil
