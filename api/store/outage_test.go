@@ -56,6 +56,22 @@ func TestClusterIsolatesAMember(t *testing.T) {
 	}
 }
 
+// A member that hangs is found out by its silence.
+func TestClusterHasAHangingMember(t *testing.T) {
+	t.Parallel()
+	c := storetest.StartCluster(t, 0)
+	w := startWork(t, c, longLease)
+	m := c.Leader()
+	m.Freeze()
+	w.goesOn("a hang")
+	m.Thaw()
+	w.goesOn("a return")
+	w.finish()
+	if n := w.terms.Load(); n > 2 {
+		t.Errorf("%d terms: the leadership moved more than once", n)
+	}
+}
+
 // Without a quorum everybody keeps what was known and says so, also when leases
 // run out by the clock; with it all go on by themselves, and nothing was removed.
 func TestClusterLosesItsQuorum(t *testing.T) {
@@ -163,7 +179,7 @@ func TestClusterIsFull(t *testing.T) {
 	all["plan"] = func() error { return leader.PutPlan(t.Context(), plan("edge", 2)) }
 	for name, write := range all {
 		err := write()
-		if !errors.Is(err, rpctypes.ErrNoSpace) || !strings.Contains(err.Error(), "alarm NOSPACE") || !strings.Contains(err.Error(), "compact and defragment") {
+		if !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "alarm NOSPACE") || !strings.Contains(err.Error(), "compact and defragment") {
 			t.Errorf("%s on a full store: %v", name, err)
 		}
 	}

@@ -28,6 +28,8 @@ var (
 	// ErrHeld is a write to a store that was restored from a backup and not
 	// accepted yet.
 	ErrHeld = errors.New("the store is held")
+	// ErrFull is a write to a store whose database has reached its quota.
+	ErrFull = errors.New("the database is full")
 	// ErrTooLarge is a value or a change that the store does not take.
 	ErrTooLarge = errors.New("too large for the store")
 )

@@ -121,6 +121,11 @@ func (s *Store) once(ctx context.Context, sequence int64, conditions []clientv3.
 		case errors.Is(err, rpctypes.ErrNoLeader):
 			open.Add(-1)
 			return 0, err
+		case err != nil && ctx.Err() == nil && !unavailable(err):
+			if open.Add(-1) > 0 {
+				return 0, fmt.Errorf("%w: %w", errDoubt, err)
+			}
+			return 0, err
 		case err != nil:
 			return 0, err
 		case r.Succeeded:

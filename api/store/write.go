@@ -90,7 +90,7 @@ func (s *Store) explain(what string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, rpctypes.ErrNoSpace):
-		return fmt.Errorf("etcd: %s: the database is full, etcd raised its alarm NOSPACE: compact and defragment it or raise its quota, then disarm the alarm: %w", what, err)
+		return fmt.Errorf("etcd: %s: %w, etcd raised its alarm NOSPACE: compact and defragment it or raise its quota, then disarm the alarm: %w", what, ErrFull, err)
 	case errors.Is(err, rpctypes.ErrRequestTooLarge):
 		return fmt.Errorf("etcd: %s: %w: %w", what, ErrTooLarge, err)
 	case errors.Is(err, context.DeadlineExceeded), unavailable(err):
