@@ -43,12 +43,14 @@ func (s *Store) newTenure(ctx context.Context, ttl time.Duration) (*tenure, erro
 }
 
 // Campaign waits until the candidate is the leader, or ctx ends. The lease of
-// ttl is kept alive until Resign, or until it is lost.
+// ttl is kept alive until Resign, or until it is lost. A store has one candidate
+// at a time: a new campaign ends the leadership that came of the last one.
 func (s *Store) Campaign(ctx context.Context, name string, ttl time.Duration) (*Leadership, error) {
 	tenure, err := s.newTenure(ctx, ttl)
 	if err != nil {
 		return nil, err
 	}
+	s.succeed(ctx, tenure.lease)
 	// A candidate whose lease runs out while it waits must not wait for ever.
 	wait, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -64,6 +66,17 @@ func (s *Store) Campaign(ctx context.Context, name string, ttl time.Duration) (*
 		return nil, fmt.Errorf("election: %w", err)
 	}
 	return l, nil
+}
+
+// succeed takes back the candidacy of this store's last campaign, now that etcd
+// answers again: it ended when etcd fell silent, and would keep everybody from
+// leading until its lease has run out. A failure is harmless.
+func (s *Store) succeed(ctx context.Context, lease clientv3.LeaseID) {
+	if last := clientv3.LeaseID(s.candidacy.Swap(int64(lease))); last != 0 {
+		ctx, cancel := s.request(ctx)
+		defer cancel()
+		_, _ = s.client.Revoke(ctx, last)
+	}
 }
 
 // campaign stands as a candidate, and waits until all that came before have

@@ -68,6 +68,8 @@ type Store struct {
 	// mirror is the one that was made last: writes are refused while it holds
 	// the store.
 	mirror atomic.Pointer[Mirror]
+	// candidacy is the lease of the last campaign; 0: there was none.
+	candidacy atomic.Int64
 	// appended counts the appendings of this process to the event trail.
 	appended atomic.Int64
 }
