@@ -128,7 +128,7 @@ func TestOneDoorEach(t *testing.T) {
 	}{
 		{"go.etcd.io/etcd/client", []string{"api/store"}},
 		{"go.etcd.io/etcd/api", []string{"api/store"}},
-		{"go.etcd.io/etcd/server", []string{"api/store/embed"}},
+		{"go.etcd.io/etcd/server", []string{"api/store/embed", "api/store/storetest"}},
 		{"github.com/mqliang/libipvs", []string{"agent/ipvs"}},
 		{"github.com/hkwi/nlgo", []string{"agent/ipvs"}},
 		{"github.com/vishvananda/netlink", []string{"agent/ipvs", "agent/connsync", "api/node/hostnet"}},

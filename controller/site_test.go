@@ -21,14 +21,16 @@ const patience = 30 * time.Second
 // site is a store with a pool, and whoever works on it.
 type site struct {
 	t      testing.TB
-	etcd   *storetest.Server
+	etcd   *storetest.Server // nil on a cluster
+	access store.Config      // without a logger
 	store  *store.Store
 	mirror *store.Mirror
 }
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	s := &site{t: t, etcd: storetest.StartServer(t)}
+	etcd := storetest.StartServer(t)
+	s := &site{t: t, etcd: etcd, access: store.Config{Endpoints: etcd.Endpoints(), RequestTimeout: 2 * time.Second}}
 	s.store, s.mirror = s.client("observer")
 	return s
 }
@@ -36,7 +38,9 @@ func newSite(t testing.TB) *site {
 // client opens the store with a running mirror, for the time of the test.
 func (s *site) client(name string) (*store.Store, *store.Mirror) {
 	s.t.Helper()
-	st, err := store.Open(store.Config{Endpoints: s.etcd.Endpoints(), Logger: logger(name), RequestTimeout: 2 * time.Second})
+	cfg := s.access
+	cfg.Logger = logger(name)
+	st, err := store.Open(cfg)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -63,10 +67,15 @@ func logger(name string) hclog.Logger {
 // start runs a controller; stop ends it and waits.
 func (s *site) start(name string) (stop func()) {
 	s.t.Helper()
+	return s.startWith(name, nil)
+}
+
+func (s *site) startWith(name string, metrics *Metrics) (stop func()) {
+	s.t.Helper()
 	st, m := s.client(name)
 	c := New(Config{
 		Live:  api.Live{Schema: api.Schema, Name: name, Role: api.RoleController, StartedAt: time.Now()},
-		Store: st, Mirror: m, TTL: 2 * time.Second, Logger: logger(name),
+		Store: st, Mirror: m, TTL: 2 * time.Second, Logger: logger(name), Metrics: metrics,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

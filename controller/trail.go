@@ -34,7 +34,8 @@ func newTrail(s *store.Store, log hclog.Logger, m *Metrics) *trail {
 
 // add never blocks; an event that finds no room is counted and lost.
 func (t *trail) add(e api.Event) {
-	e.Schema, e.At = api.Schema, time.Now().UTC()
+	e.At = time.Time{}
+	e = store.Stamp(e)
 	select {
 	case t.queue <- e:
 	default:

@@ -73,6 +73,9 @@ func (s *Server) explain(err error) *api.Error {
 		return held(err)
 	case errors.Is(err, store.ErrConflict):
 		return &api.Error{Code: api.ErrorConflict, Message: "others keep changing the store: " + err.Error(), Hint: "try again"}
+	case errors.Is(err, store.ErrFull):
+		return &api.Error{Code: api.ErrorUnavailable, Message: "nothing was changed: " + err.Error(),
+			Hint: "docs/runbooks/store-unreachable.md has the steps; what runs on the nodes goes on"}
 	case errors.Is(err, store.ErrTooLarge):
 		return &api.Error{Code: api.ErrorTooLarge, Message: err.Error(), Hint: "apply the objects in several parts"}
 	}

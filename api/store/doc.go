@@ -10,6 +10,11 @@
 // are serialised by Update, and a plan is written by the elected leader in a
 // transaction on its leader key.
 //
+// One member of a cluster may be down, cut off from the others, hang or be
+// replaced: requests are made again at another one where that is safe, and
+// leases are renewed at each in turn. Without a quorum leases do not run out,
+// and nobody gives up a registration because of it.
+//
 // Every request has a deadline, every retry waits longer than the one before up
 // to a bound, with jitter. What runs on has an owner that ends it: the client
 // ends with Close, the renewal of a leader's lease with Resign or the lease.

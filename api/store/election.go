@@ -5,10 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.etcd.io/etcd/client/v3/concurrency"
 
 	"github.com/peerage/peerage/api"
 )
@@ -18,38 +18,65 @@ import (
 // that was deposed without noticing cannot write (rule 3).
 type Leadership struct {
 	store    *Store
-	session  *concurrency.Session
+	tenure   *tenure
 	key      string
 	revision int64 // at which the key was created
 }
 
-// Campaign waits until the candidate is the leader, or ctx ends. The lease of
-// ttl is kept alive until Resign, or until it is lost.
-func (s *Store) Campaign(ctx context.Context, name string, ttl time.Duration) (*Leadership, error) {
+// tenure is a lease that is renewed until the end, which comes by itself when
+// etcd was not heard of for as long as the lease lasts.
+type tenure struct {
+	lease clientv3.LeaseID
+	ctx   context.Context // ends with the tenure
+	end   func()          // ends the renewal, and waits for it; the lease runs out
+}
+
+func (s *Store) newTenure(ctx context.Context, ttl time.Duration) (*tenure, error) {
 	id, err := s.grant(ctx, ttl)
 	if err != nil {
 		return nil, err
 	}
-	session, err := concurrency.NewSession(s.client, concurrency.WithLease(id), concurrency.WithContext(context.WithoutCancel(ctx)))
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	var renewal sync.WaitGroup
+	renewal.Go(func() { cancel(s.renew(ctx, id, ttl, true)) })
+	return &tenure{lease: id, ctx: ctx, end: func() { cancel(errors.New("it was given back")); renewal.Wait() }}, nil
+}
+
+// Campaign waits until the candidate is the leader, or ctx ends. The lease of
+// ttl is kept alive until Resign, or until it is lost. A store has one candidate
+// at a time: a new campaign ends the leadership that came of the last one.
+func (s *Store) Campaign(ctx context.Context, name string, ttl time.Duration) (*Leadership, error) {
+	tenure, err := s.newTenure(ctx, ttl)
 	if err != nil {
-		s.revoke(id)
-		return nil, fmt.Errorf("election: %w", err)
+		return nil, err
 	}
+	s.succeed(ctx, tenure.lease)
 	// A candidate whose lease runs out while it waits must not wait for ever.
 	wait, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := context.AfterFunc(doneContext{session.Done()}, func() { cancel(errors.New("the candidate's lease expired")) })
+	stop := context.AfterFunc(tenure.ctx, func() { cancel(fmt.Errorf("as a candidate: %w", context.Cause(tenure.ctx))) })
 	defer stop()
-	l := &Leadership{store: s, session: session, key: fmt.Sprintf("%s/%x", leaderKeys, id)}
+	l := &Leadership{store: s, tenure: tenure, key: fmt.Sprintf("%s/%x", leaderKeys, tenure.lease)}
 	if err := l.campaign(wait, name); err != nil {
-		session.Orphan()
-		s.revoke(id) // takes the candidacy back
+		tenure.end()
+		s.revoke(tenure.lease) // takes the candidacy back
 		if cause := context.Cause(wait); cause != nil {
 			err = cause
 		}
 		return nil, fmt.Errorf("election: %w", err)
 	}
 	return l, nil
+}
+
+// succeed takes back the candidacy of this store's last campaign, now that etcd
+// answers again: it ended when etcd fell silent, and would keep everybody from
+// leading until its lease has run out. A failure is harmless.
+func (s *Store) succeed(ctx context.Context, lease clientv3.LeaseID) {
+	if last := clientv3.LeaseID(s.candidacy.Swap(int64(lease))); last != 0 {
+		ctx, cancel := s.request(ctx)
+		defer cancel()
+		_, _ = s.client.Revoke(ctx, last)
+	}
 }
 
 // campaign stands as a candidate, and waits until all that came before have
@@ -68,16 +95,17 @@ func (l *Leadership) campaign(ctx context.Context, name string) error {
 		if last == "" {
 			return l.confirm(ctx)
 		}
-		if err := l.store.gone(ctx, last, revision); err != nil {
+		if err := l.store.elsewhere(func() error { return l.store.gone(ctx, last, revision) }); err != nil {
 			return err
 		}
 	}
 }
 
 func (l *Leadership) stand(ctx context.Context, name string) error {
+	// Not to be tried twice: its revision is that of the key's creation.
 	ctx, cancel := l.store.request(ctx)
 	defer cancel()
-	r, err := l.store.client.Put(ctx, l.key, name, clientv3.WithLease(l.session.Lease()))
+	r, err := l.store.client.Put(ctx, l.key, name, clientv3.WithLease(l.tenure.lease))
 	if err != nil {
 		return l.store.explain("key "+l.key, err)
 	}
@@ -88,11 +116,9 @@ func (l *Leadership) stand(ctx context.Context, name string) error {
 // predecessor is the candidate right before this one, and the revision of
 // that finding. There is none for the leader.
 func (l *Leadership) predecessor(ctx context.Context) (key string, revision int64, err error) {
-	ctx, cancel := l.store.request(ctx)
-	defer cancel()
-	r, err := l.store.client.Get(ctx, leaderKeys+"/", append(clientv3.WithLastCreate(), clientv3.WithMaxCreateRev(l.revision-1), clientv3.WithKeysOnly())...)
+	r, err := l.store.get(ctx, "key "+leaderKeys, leaderKeys+"/", append(clientv3.WithLastCreate(), clientv3.WithMaxCreateRev(l.revision-1), clientv3.WithKeysOnly())...)
 	if err != nil {
-		return "", 0, l.store.explain("key "+leaderKeys, err)
+		return "", 0, err
 	}
 	if len(r.Kvs) == 0 {
 		return "", 0, nil
@@ -103,11 +129,9 @@ func (l *Leadership) predecessor(ctx context.Context) (key string, revision int6
 // confirm makes sure that the candidacy itself is still there: its lease may
 // have run out right before.
 func (l *Leadership) confirm(ctx context.Context) error {
-	ctx, cancel := l.store.request(ctx)
-	defer cancel()
-	r, err := l.store.client.Get(ctx, l.key, clientv3.WithKeysOnly())
+	r, err := l.store.get(ctx, "key "+l.key, l.key, clientv3.WithKeysOnly())
 	if err != nil {
-		return l.store.explain("key "+l.key, err)
+		return err
 	}
 	if len(r.Kvs) == 0 || r.Kvs[0].CreateRevision != l.revision {
 		return errors.New("the candidate's lease expired")
@@ -132,7 +156,7 @@ func (s *Store) gone(ctx context.Context, key string, revision int64) error {
 
 // Lost is closed when the lease was lost, or a write found that another leads.
 // Writes fail by then or soon after, with ErrNotLeader.
-func (l *Leadership) Lost() <-chan struct{} { return l.session.Done() }
+func (l *Leadership) Lost() <-chan struct{} { return l.tenure.ctx.Done() }
 
 // Revision is the store's revision at which the candidacy began. A mirror whose
 // State.LeaderRevision equals it has seen all that earlier leaders wrote.
@@ -165,17 +189,17 @@ func (l *Leadership) write(ctx context.Context, key string, op clientv3.Op) erro
 	if why := l.store.held(); why != nil {
 		return fmt.Errorf("key %s: %w", key, why)
 	}
-	ctx, cancel := l.store.request(ctx)
-	defer cancel()
-	r, err := l.store.client.Txn(ctx).
-		If(clientv3.Compare(clientv3.CreateRevision(l.key), "=", l.revision)).
-		Then(op).
-		Commit()
+	r, err := try(ctx, l.store, "key "+key, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return l.store.client.Txn(ctx).
+			If(clientv3.Compare(clientv3.CreateRevision(l.key), "=", l.revision)).
+			Then(op).
+			Commit()
+	})
 	switch {
 	case err != nil:
-		return l.store.explain("key "+key, err)
+		return err
 	case !r.Succeeded:
-		l.session.Orphan() // closes Lost: the key does not come back
+		l.tenure.end() // closes Lost: the key does not come back
 		return fmt.Errorf("key %s: %w", key, ErrNotLeader)
 	}
 	return nil
@@ -187,27 +211,10 @@ func (l *Leadership) Resign(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
 	defer cancel()
 	_, err := l.store.client.Delete(ctx, l.key)
-	l.session.Orphan()
+	l.tenure.end()
 	if err != nil {
 		return l.store.explain("resign", err)
 	}
-	l.store.revoke(l.session.Lease())
+	l.store.revoke(l.tenure.lease)
 	return nil
-}
-
-// doneContext makes a context of a channel, for context.AfterFunc.
-type doneContext struct{ done <-chan struct{} }
-
-func (doneContext) Deadline() (time.Time, bool) { return time.Time{}, false }
-func (d doneContext) Done() <-chan struct{}     { return d.done }
-func (doneContext) Value(any) any               { return nil }
-
-// Err implements context.Context.
-func (d doneContext) Err() error {
-	select {
-	case <-d.done:
-		return context.Canceled
-	default:
-		return nil
-	}
 }

@@ -51,7 +51,7 @@ func TestLeaderIsFenced(t *testing.T) {
 			}
 		}},
 		{"lease lost", func(t *testing.T, s *Store, l *Leadership) {
-			if _, err := s.client.Revoke(t.Context(), l.session.Lease()); err != nil {
+			if _, err := s.client.Revoke(t.Context(), l.tenure.lease); err != nil {
 				t.Fatal(err)
 			}
 		}},

@@ -15,9 +15,10 @@ import (
 	"github.com/peerage/peerage/api"
 )
 
-// stamp completes an event. IDs sort by time; the tail keeps those of one
+// Stamp completes an event with an ID, a schema and a missing time. Who appends
+// an event again after an error stamps it before, so that it is there once. IDs sort by time; the tail keeps those of one
 // moment apart.
-func stamp(e api.Event) api.Event {
+func Stamp(e api.Event) api.Event {
 	if e.At.IsZero() {
 		e.At = time.Now().UTC()
 	}
@@ -31,16 +32,25 @@ func stamp(e api.Event) api.Event {
 // AppendEvent adds to the audit trail, and trims it. ID, schema and a missing
 // time are filled in.
 func (s *Store) AppendEvent(ctx context.Context, e api.Event) error {
-	e = stamp(e)
+	e = Stamp(e)
 	if err := s.put(ctx, eventKeys, e.ID, e); err != nil {
 		return err
 	}
-	return s.trimEvents(ctx)
+	s.trimEvents(ctx)
+	return nil
 }
 
-// trimEvents looks now and then only: a look is a passage of etcd, and what was
+// trimEvents keeps the trail bounded. A trail that is too long for once is no
+// reason to tell that what was appended is not there.
+func (s *Store) trimEvents(ctx context.Context) {
+	if err := s.tryTrim(ctx); err != nil {
+		s.log.Warn("events not trimmed", "error", err)
+	}
+}
+
+// tryTrim looks now and then only: a look is a passage of etcd, and what was
 // appended since the last one may stand there a while longer.
-func (s *Store) trimEvents(ctx context.Context) error {
+func (s *Store) tryTrim(ctx context.Context) error {
 	if every := int64(max(1, s.cfg.MaxEvents/20)); (s.appended.Add(1)-1)%every != 0 {
 		return nil
 	}
@@ -71,12 +81,10 @@ func (s *Store) trimEvents(ctx context.Context) error {
 
 // Events reads the newest events, oldest first; limit 0 is all.
 func (s *Store) Events(ctx context.Context, limit int) ([]api.Event, error) {
-	ctx, cancel := s.request(ctx)
-	defer cancel()
-	r, err := s.client.Get(ctx, eventKeys, clientv3.WithPrefix(), clientv3.WithLimit(int64(limit)),
+	r, err := s.get(ctx, "events", eventKeys, clientv3.WithPrefix(), clientv3.WithLimit(int64(limit)),
 		clientv3.WithSort(clientv3.SortByKey, clientv3.SortDescend))
 	if err != nil {
-		return nil, s.explain("events", err)
+		return nil, err
 	}
 	slices.Reverse(r.Kvs)
 	return decodeEvents(r.Kvs), nil
@@ -107,13 +115,26 @@ func (s *Store) WatchEvents(ctx context.Context, after string, fn func(api.Event
 			return err
 		}
 	}
-	watch, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	err = s.elsewhere(func() error { return s.watchEvents(ctx, &revision, fn) })
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// watchEvents watches what comes after a revision, and moves that on.
+func (s *Store) watchEvents(ctx context.Context, revision *int64, fn func(api.Event) error) error {
+	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
-	for r := range s.client.Watch(watch, eventKeys, clientv3.WithPrefix(), clientv3.WithRev(revision+1), clientv3.WithFilterDelete()) {
-		if err := r.Err(); err != nil && ctx.Err() == nil {
+	for r := range s.client.Watch(ctx, eventKeys, clientv3.WithPrefix(), clientv3.WithRev(*revision+1), clientv3.WithFilterDelete()) {
+		if err := r.Err(); err != nil {
 			return s.explain("events", err)
 		}
 		for _, w := range r.Events {
+			*revision = max(*revision, w.Kv.ModRevision)
+			if !w.IsCreate() {
+				continue // written twice, because the first time was not answered
+			}
 			for _, e := range decodeEvents([]*mvccpb.KeyValue{w.Kv}) {
 				if err := fn(e); err != nil {
 					return err
@@ -121,23 +142,18 @@ func (s *Store) WatchEvents(ctx context.Context, after string, fn func(api.Event
 			}
 		}
 	}
-	if ctx.Err() != nil {
-		return nil
-	}
 	return errors.New("events: the watch ended; ask again")
 }
 
 // eventsAfter reads the events behind an ID, and the revision of the answer.
 func (s *Store) eventsAfter(ctx context.Context, after string) ([]api.Event, int64, error) {
-	ctx, cancel := s.request(ctx)
-	defer cancel()
 	from, opts := eventKeys+after+"\x00", []clientv3.OpOption{clientv3.WithRange(clientv3.GetPrefixRangeEnd(eventKeys))}
 	if after == "" {
 		opts = append(opts, clientv3.WithCountOnly())
 	}
-	r, err := s.client.Get(ctx, from, opts...)
+	r, err := s.get(ctx, "events", from, opts...)
 	if err != nil {
-		return nil, 0, s.explain("events", err)
+		return nil, 0, err
 	}
 	return decodeEvents(r.Kvs), r.Header.Revision, nil
 }

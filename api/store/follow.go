@@ -46,8 +46,11 @@ func (m *Mirror) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = m.watch(ctx, target)
-	m.store.metrics.restarts.Inc()
+	err = m.store.elsewhere(func() error {
+		err := m.watch(ctx, target)
+		m.store.metrics.restarts.Inc()
+		return err
+	})
 	if errors.Is(err, errRelist) {
 		m.listed = false
 	}

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"sync"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/peerage/peerage/api"
@@ -66,35 +69,32 @@ func (s *Store) keepLive(ctx context.Context, key string, live api.Live, ttl tim
 	if err != nil {
 		return err
 	}
-	defer s.revoke(id)
+	// A lease that is only thought to be lost is left to itself: the key moves
+	// on to the next one, and must not go with the old one meanwhile.
+	defer func() {
+		if ctx.Err() != nil {
+			s.revoke(id)
+		}
+	}()
 	if err := s.put(ctx, liveKeys+string(live.Role)+"/", live.Name, live, clientv3.WithLease(id)); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	renewals, err := s.client.KeepAlive(ctx, id)
-	if err != nil {
-		return s.explain("lease", err)
-	}
 	done()
-	// etcd renews every third of the ttl; one that stays away is lost.
-	patience := time.NewTimer(ttl)
-	defer patience.Stop()
+	renewing, cancel := context.WithCancelCause(ctx)
+	var renewal sync.WaitGroup
+	renewal.Go(func() { cancel(s.renew(renewing, id, ttl, false)) })
+	defer renewal.Wait()
+	defer cancel(nil)
 	look := time.NewTicker(max(ttl/2, minLook))
 	defer look.Stop()
 	for {
 		select {
-		case <-patience.C:
-			return errors.New("the lease was not renewed in time")
+		case <-renewing.Done():
+			return context.Cause(renewing)
 		case <-look.C:
-			if err := s.registered(ctx, key, id, live); err != nil {
+			if err := s.registered(renewing, key, id, live); err != nil {
 				return err
 			}
-		case r, ok := <-renewals:
-			if !ok {
-				return errors.New("the lease expired")
-			}
-			patience.Reset(max(ttl, time.Duration(r.TTL)*time.Second))
 		}
 	}
 }
@@ -105,9 +105,7 @@ const minLook = 500 * time.Millisecond
 // registered says why the live key is not that of the lease. That etcd does
 // not answer is no such reason: the lease tells.
 func (s *Store) registered(ctx context.Context, key string, id clientv3.LeaseID, live api.Live) error {
-	ctx, cancel := s.request(ctx)
-	defer cancel()
-	r, err := s.client.Get(ctx, key)
+	r, err := s.get(ctx, "key "+key, key)
 	switch {
 	case err != nil:
 		return nil //nolint:nilerr // see above
@@ -124,14 +122,68 @@ func (s *Store) registered(ctx context.Context, key string, id clientv3.LeaseID,
 }
 
 func (s *Store) grant(ctx context.Context, ttl time.Duration) (clientv3.LeaseID, error) {
-	ctx, cancel := s.request(ctx)
-	defer cancel()
-	// etcd counts in whole seconds.
-	r, err := s.client.Grant(ctx, int64(max(1, (ttl+time.Second-1)/time.Second)))
+	r, err := try(ctx, s, "lease", func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
+		// etcd counts in whole seconds. A lease that was granted without an
+		// answer runs out by itself.
+		return s.client.Grant(ctx, int64(max(1, (ttl+time.Second-1)/time.Second)))
+	})
 	if err != nil {
-		return 0, s.explain("lease", err)
+		return 0, err
 	}
 	return r.ID, nil
+}
+
+// renew renews a lease every third of its ttl until ctx ends, and returns why
+// it cannot be renewed: because etcd says so, or, if strict, because etcd was
+// not heard of for a ttl. Without a quorum etcd does not end leases either, and
+// then gives them their whole ttl once more.
+//
+// Each attempt goes to another member, and there is time for two before the
+// lease ends: the one stream on which etcd's client renews all leases would hang
+// for longer with the member that it happens to go to.
+func (s *Store) renew(ctx context.Context, id clientv3.LeaseID, ttl time.Duration, strict bool) error {
+	end := time.Now().Add(ttl)
+	again := &retry{first: 50 * time.Millisecond, most: ttl / 8}
+	for sleep(ctx, ttl/3) {
+		for {
+			begin := time.Now()
+			left, err := s.renewOnce(ctx, id, ttl/4)
+			if err == nil && left <= 0 {
+				return errors.New("the lease expired")
+			}
+			if err == nil {
+				end = begin.Add(ttl)
+				again.reset()
+				break
+			}
+			if strict && time.Now().After(end) {
+				return fmt.Errorf("the lease was not renewed in time: %w", s.explain("lease", err))
+			}
+			if !again.wait(ctx) {
+				return ctx.Err()
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+// renewOnce asks one member to renew a lease, and returns the seconds that it
+// has then, 0 if it is gone.
+func (s *Store) renewOnce(ctx context.Context, id clientv3.LeaseID, patience time.Duration) (int64, error) {
+	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), patience)
+	defer cancel()
+	stream, err := pb.NewLeaseClient(s.client.ActiveConnection()).LeaseKeepAlive(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := stream.Send(&pb.LeaseKeepAliveRequest{ID: int64(id)}); err != nil && !errors.Is(err, io.EOF) {
+		return 0, err // at EOF Recv tells why
+	}
+	r, err := stream.Recv()
+	if err != nil {
+		return 0, err
+	}
+	return r.TTL, nil
 }
 
 // revoke gives a lease back. It runs when the caller's context has ended, so

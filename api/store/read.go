@@ -13,6 +13,11 @@ import (
 // pageSize keeps one answer well under the message limit of gRPC.
 const pageSize = 500
 
+// get is a linearizable read; what names it in an error.
+func (s *Store) get(ctx context.Context, what, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	return try(ctx, s, what, func(ctx context.Context) (*clientv3.GetResponse, error) { return s.client.Get(ctx, key, opts...) })
+}
+
 // list reads everything that is mirrored, and the sequence number, in pages
 // of one revision.
 func (s *Store) list(ctx context.Context, opts ...clientv3.OpOption) (kvs []*mvccpb.KeyValue, id identity, err error) {
@@ -36,20 +41,15 @@ func (s *Store) list(ctx context.Context, opts ...clientv3.OpOption) (kvs []*mvc
 }
 
 func (s *Store) page(ctx context.Context, from, end string, revision int64, opts []clientv3.OpOption) (*clientv3.GetResponse, error) {
-	ctx, cancel := s.request(ctx)
-	defer cancel()
 	opts = append(slices.Clone(opts), clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(revision))
-	r, err := s.client.Get(ctx, from, opts...)
-	return r, s.explain("list", err)
+	return s.get(ctx, "list", from, opts...)
 }
 
 // acceptance reads which restored store operators accepted; nil: none.
 func (s *Store) acceptance(ctx context.Context) (*api.StoreIntent, error) {
-	ctx, cancel := s.request(ctx)
-	defer cancel()
-	r, err := s.client.Get(ctx, storeKey)
+	r, err := s.get(ctx, "key "+storeKey, storeKey)
 	if err != nil {
-		return nil, s.explain("key "+storeKey, err)
+		return nil, err
 	}
 	if len(r.Kvs) == 0 {
 		return nil, nil

@@ -17,8 +17,13 @@ func newRetry() *retry { return &retry{first: 50 * time.Millisecond, most: 2 * t
 
 // wait waits, and tells whether ctx lived that long.
 func (b *retry) wait(ctx context.Context) bool {
+	return sleep(ctx, b.pause())
+}
+
+// pause is how long to wait before the next attempt.
+func (b *retry) pause() time.Duration {
 	b.next = min(max(b.next*2, b.first), b.most)
-	return sleep(ctx, b.next-time.Duration(rand.Int64N(int64(b.next)/2)))
+	return b.next - time.Duration(rand.Int64N(int64(b.next)/2))
 }
 
 func (b *retry) reset() { b.next = 0 }

@@ -28,6 +28,8 @@ var (
 	// ErrHeld is a write to a store that was restored from a backup and not
 	// accepted yet.
 	ErrHeld = errors.New("the store is held")
+	// ErrFull is a write to a store whose database has reached its quota.
+	ErrFull = errors.New("the database is full")
 	// ErrTooLarge is a value or a change that the store does not take.
 	ErrTooLarge = errors.New("too large for the store")
 )
@@ -66,6 +68,8 @@ type Store struct {
 	// mirror is the one that was made last: writes are refused while it holds
 	// the store.
 	mirror atomic.Pointer[Mirror]
+	// candidacy is the lease of the last campaign; 0: there was none.
+	candidacy atomic.Int64
 	// appended counts the appendings of this process to the event trail.
 	appended atomic.Int64
 }
@@ -127,16 +131,9 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 func (s *Store) ping(ctx context.Context) (identity, error) {
-	ctx, cancel := s.request(ctx)
-	defer cancel()
-	r, err := s.client.Get(ctx, root, clientv3.WithCountOnly())
+	r, err := s.get(ctx, "ping", root, clientv3.WithCountOnly())
 	if err != nil {
-		return identity{}, s.explain("ping", err)
+		return identity{}, err
 	}
 	return identity{ClusterID: r.Header.ClusterId, Revision: r.Header.Revision}, nil
-}
-
-// request bounds one request.
-func (s *Store) request(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, s.cfg.RequestTimeout)
 }

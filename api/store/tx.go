@@ -95,7 +95,7 @@ func (tx *Tx) PutStoreIntent(i *api.StoreIntent) {
 // Event appends to the audit trail with the other writes or not at all. An
 // Update that makes nothing but events commits them too.
 func (tx *Tx) Event(e api.Event) {
-	e = stamp(e)
+	e = Stamp(e)
 	tx.events = true
 	tx.put(eventKeys+e.ID, nil, e)
 }

@@ -2,11 +2,14 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/peerage/peerage/api"
@@ -94,25 +97,54 @@ func (s *Store) commit(ctx context.Context, tx *Tx, sequence, revision int64, co
 	if err != nil {
 		return 0, err
 	}
-	request, cancel := s.request(ctx)
-	defer cancel()
 	conditions = append(conditions, clientv3.Compare(clientv3.ModRevision(sequenceKey), "=", sequence))
-	r, err := s.client.Txn(request).
-		If(conditions...).
-		Then(append(ops, clientv3.OpPut(sequenceKey, strconv.FormatInt(revision, 10)))...).
-		Commit()
-	switch {
-	case err != nil:
-		return 0, s.explain("update", err)
-	case !r.Succeeded:
-		return 0, errOvertaken
+	committed, err := s.once(ctx, sequence, conditions, ops, strconv.FormatInt(revision, 10)+" "+rand.Text())
+	if err != nil {
+		return 0, err
 	}
 	if tx.events {
-		// The change is made: a trail that is too long for once is no reason
-		// to tell otherwise.
-		if err := s.trimEvents(ctx); err != nil {
-			s.log.Warn("events not trimmed", "error", err)
-		}
+		s.trimEvents(ctx)
 	}
-	return r.Header.Revision, nil
+	return committed, nil
+}
+
+// once commits a change once, and returns its revision. An attempt that was not
+// answered may have made the change: the next one, which the sequence number
+// keeps from making it again, knows it by its signature there.
+func (s *Store) once(ctx context.Context, sequence int64, conditions []clientv3.Cmp, ops []clientv3.Op, signature string) (revision int64, err error) {
+	ops = append(ops, clientv3.OpPut(sequenceKey, signature))
+	var open atomic.Int64 // attempts that may have made the change, or may yet
+	revision, err = try(ctx, s, "update", func(ctx context.Context) (int64, error) {
+		open.Add(1)
+		r, err := s.client.Txn(ctx).If(conditions...).Then(ops...).Else(clientv3.OpGet(sequenceKey)).Commit()
+		switch {
+		case errors.Is(err, rpctypes.ErrNoLeader):
+			open.Add(-1)
+			return 0, err
+		case err != nil && ctx.Err() == nil && !unavailable(err):
+			if open.Add(-1) > 0 {
+				return 0, fmt.Errorf("%w: %w", errDoubt, err)
+			}
+			return 0, err
+		case err != nil:
+			return 0, err
+		case r.Succeeded:
+			return r.Header.Revision, nil
+		}
+		// A refused attempt is refused for good: what it compares only grows.
+		others := open.Add(-1)
+		for _, kv := range r.Responses[0].GetResponseRange().Kvs {
+			switch {
+			case string(kv.Value) == signature:
+				return kv.ModRevision, nil
+			case kv.ModRevision != sequence && others > 0:
+				return 0, errDoubt // its signature may have been there, before others came
+			}
+		}
+		return 0, nil
+	})
+	if err == nil && revision == 0 {
+		err = errOvertaken
+	}
+	return revision, err
 }

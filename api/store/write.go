@@ -59,11 +59,9 @@ func (s *Store) PutApplied(ctx context.Context, a *api.Applied) error {
 
 // DeleteApplied removes an LB's word on a pool that it no longer carries.
 func (s *Store) DeleteApplied(ctx context.Context, pool, lb string) error {
-	ctx, cancel := s.request(ctx)
-	defer cancel()
 	key := appliedKeys + pool + "/" + lb
-	_, err := s.client.Delete(ctx, key)
-	return s.explain("key "+key, err)
+	_, err := try(ctx, s, "key "+key, func(ctx context.Context) (*clientv3.DeleteResponse, error) { return s.client.Delete(ctx, key) })
+	return err
 }
 
 // errName is a name that must not be part of a key.
@@ -78,10 +76,10 @@ func (s *Store) put(ctx context.Context, prefix, name string, v any, opts ...cli
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.request(ctx)
-	defer cancel()
-	_, err = s.client.Put(ctx, prefix+name, data, opts...)
-	return s.explain("key "+prefix+name, err)
+	_, err = try(ctx, s, "key "+prefix+name, func(ctx context.Context) (*clientv3.PutResponse, error) {
+		return s.client.Put(ctx, prefix+name, data, opts...)
+	})
+	return err
 }
 
 // explain says what failed, and the way out where etcd does not say it. A nil
@@ -92,7 +90,7 @@ func (s *Store) explain(what string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, rpctypes.ErrNoSpace):
-		return fmt.Errorf("etcd: %s: the database is full: compact and defragment it, raise its quota, then disarm the alarm: %w", what, err)
+		return fmt.Errorf("etcd: %s: %w, etcd raised its alarm NOSPACE: compact and defragment it or raise its quota, then disarm the alarm: %w", what, ErrFull, err)
 	case errors.Is(err, rpctypes.ErrRequestTooLarge):
 		return fmt.Errorf("etcd: %s: %w: %w", what, ErrTooLarge, err)
 	case errors.Is(err, context.DeadlineExceeded), unavailable(err):

@@ -1,6 +1,7 @@
 // Package storetest runs a real etcd for tests: it starts in about 0.1 s, on a
 // free port of the loopback, and can be stopped, restored from a copy of its
-// data, or replaced by an empty one.
+// data, or replaced by an empty one. StartCluster runs three that are one store,
+// each of which can crash, hang, lose the others or be replaced.
 package storetest
 
 import (

@@ -96,14 +96,14 @@ func (a *authority) newKey() *ecdsa.PrivateKey {
 	return key
 }
 
-func (a *authority) issue(name string, use x509.ExtKeyUsage) (certFile, keyFile string) {
+func (a *authority) issue(name string, use ...x509.ExtKeyUsage) (certFile, keyFile string) {
 	a.t.Helper()
 	key := a.newKey()
 	a.serial++
 	certFile = a.sign(name, &x509.Certificate{
 		SerialNumber: big.NewInt(a.serial), Subject: pkix.Name{CommonName: name},
 		NotBefore: a.cert.NotBefore, NotAfter: a.cert.NotAfter,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{use},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: use,
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}, DNSNames: []string{"localhost"},
 	}, key)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
