@@ -120,6 +120,9 @@ func birdCapabilities(answer string) ([]string, error) {
 
 func (bird) Learned(Peering) Question[[]netip.Prefix] {
 	return Question[[]netip.Prefix]{[][]string{{"show", "route", "protocol", "vip"}}, func(answers []string) ([]netip.Prefix, error) {
+		if !strings.HasPrefix(answers[0], "BIRD ") {
+			return nil, fmt.Errorf("BIRD's routes: %s", answers[0])
+		}
 		var all []netip.Prefix
 		for line := range strings.Lines(answers[0]) {
 			first, _, _ := strings.Cut(line, " ")

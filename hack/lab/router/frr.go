@@ -17,8 +17,14 @@ func (frr) LogFile() string    { return "frr.log" }
 func (frr) Config(p Peering) string {
 	var c strings.Builder
 	fmt.Fprintf(&c, "frr defaults traditional\nlog timestamp precision 3\ndebug bgp updates in\ndebug bgp neighbor-events\n")
+	// The next hop is set on the way out: over IPv6 an IPv4 route would have
+	// 0.0.0.0 as its own, whatever it was given before.
+	for _, v4 := range families() {
+		set := map[bool]string{true: "ip next-hop", false: "ipv6 next-hop global"}[v4]
+		fmt.Fprintf(&c, "route-map hop-%s permit 1\n set %s %s\n", family(v4), set, p.hop(v4))
+	}
 	for i, a := range p.Announcements {
-		c.WriteString(frrRouteMap(fmt.Sprintf("own-%d", i), a, p.hop(a.Prefix.Addr().Is4())))
+		c.WriteString(frrRouteMap(fmt.Sprintf("own-%d", i), a.LargeCommunities))
 	}
 	fmt.Fprintf(&c, `router bgp %d
  bgp router-id %s
@@ -43,7 +49,7 @@ func (frr) Config(p Peering) string {
 				fmt.Fprintf(&c, "  network %s route-map own-%d\n", a.Prefix, i)
 			}
 		}
-		fmt.Fprintf(&c, "  neighbor %s activate\n exit-address-family\n", p.Remote)
+		fmt.Fprintf(&c, "  neighbor %[1]s activate\n  neighbor %[1]s route-map hop-%[2]s out\n exit-address-family\n", p.Remote, family(v4))
 	}
 	return c.String()
 }
@@ -51,16 +57,11 @@ func (frr) Config(p Peering) string {
 // frrLine is how many communities stand in one line, which FRR bounds at 4 KiB.
 const frrLine = 150
 
-// frrRouteMap is the route map that gives an announcement its attributes.
-func frrRouteMap(name string, a Announcement, hop netip.Addr) string {
+// frrRouteMap is the route map that gives an announcement its communities.
+func frrRouteMap(name string, large []string) string {
 	var c strings.Builder
-	set := "ip next-hop"
-	if hop.Is6() {
-		set = "ipv6 next-hop global"
-	}
-	fmt.Fprintf(&c, "route-map %s permit 1\n set %s %s\n on-match next\n", name, set, hop)
-	entry, additive := 2, ""
-	for some := range slices.Chunk(a.LargeCommunities, frrLine) {
+	entry, additive := 1, ""
+	for some := range slices.Chunk(large, frrLine) {
 		fmt.Fprintf(&c, "route-map %s permit %d\n set large-community %s%s\n on-match next\n", name, entry, strings.Join(some, " "), additive)
 		entry, additive = entry+1, " additive"
 	}
