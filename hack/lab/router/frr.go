@@ -1,8 +1,10 @@
 package router
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -130,25 +132,27 @@ func frrCapabilities(answer string) ([]string, error) {
 }
 
 func (frr) Learned(p Peering) Question[[]netip.Prefix] {
-	var ask [][]string
+	var ask []string // of one vtysh: it takes long to start
 	for _, v4 := range families() {
-		ask = append(ask, []string{fmt.Sprintf("show bgp %s unicast neighbors %s routes json", family(v4), p.Remote)})
+		ask = append(ask, fmt.Sprintf("show bgp %s unicast neighbors %s routes json", family(v4), p.Remote))
 	}
-	return Question[[]netip.Prefix]{ask, func(answers []string) ([]netip.Prefix, error) {
-		var all []netip.Prefix
-		for _, answer := range answers {
-			var table struct {
-				Routes map[netip.Prefix]any `json:"routes"`
-			}
-			if err := json.Unmarshal(object(answer), &table); err != nil {
-				return nil, fmt.Errorf("FRR's routes: %w: %s", err, answer)
-			}
-			for p := range table.Routes {
-				all = append(all, p)
-			}
+	return Question[[]netip.Prefix]{[][]string{ask}, func(answers []string) ([]netip.Prefix, error) { return frrRoutes(answers[0]) }}
+}
+
+// frrRoutes reads the tables of all families, one after the other.
+func frrRoutes(answer string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	d := json.NewDecoder(bytes.NewReader(object(answer)))
+	for range families() {
+		var table struct {
+			Routes map[netip.Prefix]any `json:"routes"`
 		}
-		return sorted(all), nil
-	}}
+		if err := d.Decode(&table); err != nil {
+			return nil, fmt.Errorf("FRR's routes: %w: %s", err, answer)
+		}
+		all = slices.AppendSeq(all, maps.Keys(table.Routes))
+	}
+	return sorted(all), nil
 }
 
 // object is a JSON object without what a program says before it.

@@ -55,7 +55,8 @@ func TestLearned(t *testing.T) {
 	}{
 		"BIRD":                {BIRD, []string{answer(t, "bird-routes")}, []netip.Prefix{four, six}},
 		"BIRD without routes": {BIRD, []string{"BIRD 2.0.12 ready.\n"}, nil},
-		"FRR":                 {FRR, []string{answer(t, "frr-routes"), answer(t, "frr-nothing")}, []netip.Prefix{four}},
+		"FRR":                 {FRR, []string{answer(t, "frr-routes") + answer(t, "frr-nothing")}, []netip.Prefix{four}},
+		"FRR without routes":  {FRR, []string{answer(t, "frr-nothing") + answer(t, "frr-nothing")}, nil},
 		"GoBGP":               {GoBGP, []string{"{}", answer(t, "gobgp-routes")}, []netip.Prefix{six}},
 	} {
 		t.Run(name, func(t *testing.T) {
