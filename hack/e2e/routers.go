@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"regexp"
@@ -26,19 +27,22 @@ import (
 // parallel bounds how many routers are asked at once.
 const parallel = 4
 
-// routers lists the customers that a word stands for: one by its name, those
-// with a make of router, or all.
+// routers lists the customers that a word stands for, or several joined by
+// commas: one by its name, those with a make of router, or all.
 func (r *Story) routers(which string) ([]lab.Node, error) {
-	var nodes []lab.Node
-	for _, n := range r.Lab.Topology.CustomerNodes() {
-		if which == "all" || which == n.Name || router.Make(which) == n.Router {
-			nodes = append(nodes, n)
+	chosen := make(map[string]lab.Node)
+	for word := range strings.SplitSeq(which, ",") {
+		before := len(chosen)
+		for _, n := range r.Lab.Topology.CustomerNodes() {
+			if word == "all" || word == n.Name || router.Make(word) == n.Router {
+				chosen[n.Name] = n
+			}
+		}
+		if len(chosen) == before {
+			return nil, fmt.Errorf("%q names no customer, and no make of router that one more has", word)
 		}
 	}
-	if len(nodes) == 0 {
-		return nil, fmt.Errorf("%q is neither a customer nor a make of router that one has", which)
-	}
-	return nodes, nil
+	return slices.SortedFunc(maps.Values(chosen), func(a, b lab.Node) int { return strings.Compare(a.Name, b.Name) }), nil
 }
 
 // each does something with each of the customers that a word stands for.

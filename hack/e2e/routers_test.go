@@ -40,6 +40,7 @@ func TestRoutersOf(t *testing.T) {
 	story := NewSite(&lab.Lab{Topology: topology}).Begin(nil)
 	for which, want := range map[string]string{
 		"all": "c-001 c-002 c-003 c-004", "frr": "c-002 c-004", "c-003": "c-003", "gobgp": "", "rs-1": "",
+		"bird,c-002": "c-001 c-002 c-003", "bird,rs-1": "", "c-001,c-001": "",
 	} {
 		nodes, err := story.routers(which)
 		var names []string
