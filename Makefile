@@ -18,6 +18,13 @@ build: ## compile every program into bin/
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(COMMANDS)
 	go build -trimpath -ldflags '-s -w' -o bin/etcd go.etcd.io/etcd/server/v3
 
+# A customer's router in the lab: GoBGP, at the version of go.mod. What its
+# programs need beyond its library is not in go.mod.
+GOBGP = $(shell go list -m -f '{{.Version}}' github.com/osrg/gobgp/v4)
+bin/gobgpd: go.mod
+	GOBIN=$(CURDIR)/bin go install -trimpath -ldflags '-s -w' github.com/osrg/gobgp/v4/cmd/gobgpd@$(GOBGP) github.com/osrg/gobgp/v4/cmd/gobgp@$(GOBGP)
+	@touch $@
+
 .PHONY: unit
 unit: ## unit tests, with the race detector (PKG=./... RUN=regexp)
 	@hack/lab/install.sh unit
@@ -35,11 +42,11 @@ lab-test: ## the tests that need a real kernel, in the lab (PKG=./agent/ipvs RUN
 	hack/lab/test.sh $(if $(RUN),-run '$(RUN)') $(PKG)
 
 .PHONY: lab
-lab: build ## a shell inside a small site, to play with (TOPOLOGY=demo)
+lab: build bin/gobgpd ## a shell inside a small site, to play with (TOPOLOGY=demo)
 	LAB_INTERACTIVE=1 LAB_TIMEOUT=0 hack/lab/vm.sh bin/peerage-lab shell hack/lab/topologies/$(or $(TOPOLOGY),small).yaml
 
 .PHONY: e2e
-e2e: build ## the scenarios, in the lab (RUN=regexp V=1); SWARM=500 with a swarm of so many sessions
+e2e: build bin/gobgpd ## the scenarios, in the lab (RUN=regexp V=1); SWARM=500 with a swarm of so many sessions
 	@mkdir -p out && rm -rf out/e2e
 	LAB_OUT=out/e2e LAB_TIMEOUT=2400 hack/lab/vm.sh bin/peerage-e2e $(if $(RUN),-run '$(RUN)') $(if $(SWARM),-swarm $(SWARM)) $(if $(V),-v)
 

@@ -26,6 +26,8 @@ type Story struct {
 	tables   map[string]map[string]string
 	// vars are what `let` set; $NAME stands for them.
 	vars map[string]string
+	// logEnds are where the logs of customers' routers ended at the mark.
+	logEnds map[string]int64
 	// printed is what the last ctl printed.
 	printed string
 }

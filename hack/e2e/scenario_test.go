@@ -55,6 +55,7 @@ func TestParseRefuses(t *testing.T) {
 		"too few arguments":      {"weight rs-1", "usage: weight SERVER N"},
 		"too many arguments":     {"established 1 2", "usage: established N|all"},
 		"missing file":           {"tables golden nowhere", `no file "nowhere"`},
+		"missing argument file":  {"ctl apply -f @nowhere", `no file "nowhere"`},
 		"open quote":             {"ctl 'depool", "a quote is not closed"},
 		"failing expectation":    {"! established all", "only ctl can be expected to fail"},
 		"nothing":                {"!", "nothing is to be done"},

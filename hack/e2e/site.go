@@ -154,7 +154,7 @@ func (s *Site) Restore(ctx context.Context) error {
 	}
 	for _, n := range s.Lab.Topology.CustomerNodes() {
 		if n.MD5 {
-			if err := s.Lab.Rekey(n.Name, ""); err != nil {
+			if err := s.Lab.Rekey(ctx, n.Name, ""); err != nil {
 				return err
 			}
 		}

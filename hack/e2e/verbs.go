@@ -6,8 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,7 +50,7 @@ func verbs(r *Story) map[string]verb {
 		return verb{usage: usage, least: least, most: most, expect: f}
 	}
 	return map[string]verb{
-		"ctl":    {usage: "ARGUMENT...", least: 1, most: -1, do: r.ctl},
+		"ctl":    {usage: "ARGUMENT|@FILE...", least: 1, most: -1, file: ctlFile, do: r.ctl},
 		"kill":   on("NODE...", func(ctx context.Context, name string) error { return r.Lab.Kill(ctx, name) }),
 		"boot":   on("NODE...", func(ctx context.Context, name string) error { return r.Lab.Boot(ctx, name) }),
 		"cut":    on("NODE...", func(_ context.Context, name string) error { return r.Lab.Cut(name, true) }),
@@ -62,12 +65,14 @@ func verbs(r *Story) map[string]verb {
 		"restart": on("NODE/PROGRAM...", func(ctx context.Context, name string) error {
 			return errors.Join(r.Lab.Signal(ctx, name, unix.SIGTERM), r.Lab.Start(ctx, name))
 		}),
-		"md5": {usage: "CUSTOMER KEY|right", least: 2, most: 2, do: func(_ context.Context, _ Step, args []string) error {
-			return r.Lab.Rekey(args[0], strings.TrimPrefix(args[1], "right"))
+		"md5": {usage: "CUSTOMER KEY|right", least: 2, most: 2, do: func(ctx context.Context, _ Step, args []string) error {
+			return r.Lab.Rekey(ctx, args[0], strings.TrimPrefix(args[1], "right"))
 		}},
-		"mark": {do: r.markNow},
-		"save": {usage: "mapping|tables NAME", least: 2, most: 2, do: r.save},
-		"let":  {usage: "NAME leader|generation|follower", least: 2, most: 2, do: r.let},
+		"router": {usage: "WHICH WORD...", least: 2, most: -1, do: r.tell},
+		"cease":  {usage: "WHICH TEXT", least: 2, most: 2, do: r.cease},
+		"mark":   {do: r.markNow},
+		"save":   {usage: "mapping|tables NAME", least: 2, most: 2, do: r.save},
+		"let":    {usage: "NAME leader|generation|follower|list N FORMAT", least: 2, most: 4, do: r.let},
 
 		"established": expect("N|all", 1, 1, r.established),
 		"flapped":     expect("N | on:SERVER@NAME", 1, 1, r.flapped),
@@ -80,6 +85,11 @@ func verbs(r *Story) map[string]verb {
 		"agree":       expect("", 0, 0, r.agree),
 		"says":        expect("REGEXP PEERAGECTL-ARGUMENT...", 2, -1, r.says),
 		"printed":     expect("REGEXP", 1, 1, r.printedIs),
+		"agreed":      expect("WHICH CAPABILITY...", 2, -1, r.agreed),
+		"learned":     expect("WHICH PREFIX...|nothing", 2, -1, r.learned),
+		"routes":      expect("WHICH PREFIX...|nothing|own", 2, -1, r.routes),
+		"logged":      expect("WHICH REGEXP...", 2, -1, r.logged),
+		"ended":       expect("WHICH REGEXP", 2, 2, r.ended),
 		"leader":      expect("NAME | not NAME", 1, 2, r.leader),
 	}
 }
@@ -88,6 +98,16 @@ func verbs(r *Story) map[string]verb {
 func etcdFile(args []string) string {
 	if len(args) == 3 {
 		return args[2]
+	}
+	return ""
+}
+
+// ctlFile is the file of `ctl … @FILE`.
+func ctlFile(args []string) string {
+	for _, a := range args {
+		if name, ok := strings.CutPrefix(a, "@"); ok {
+			return name
+		}
 	}
 	return ""
 }
@@ -103,6 +123,13 @@ func goldenFile(args []string) string {
 func (r *Story) ctl(ctx context.Context, step Step, args []string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	if name := ctlFile(args); name != "" {
+		file := filepath.Join(lab.Root, name)
+		if err := os.WriteFile(file, []byte(r.scenario.Files[name]), 0o644); err != nil {
+			return err
+		}
+		args[slices.Index(args, "@"+name)] = file // of a copy: they were expanded
+	}
 	out, err := r.Lab.Ctl(ctx, args...)
 	r.printed = string(out)
 	switch {
@@ -121,7 +148,7 @@ func (r *Story) markNow(ctx context.Context, _ Step, _ []string) error {
 			return err
 		}
 	}
-	r.mark = time.Now()
+	r.mark, r.logEnds = time.Now(), r.logs()
 	return nil
 }
 
@@ -146,7 +173,7 @@ func (r *Story) reset(ctx context.Context, customers []string) error {
 			swarm = append(swarm, i)
 			continue
 		}
-		if _, err := r.Lab.Output(c, "birdc", "-s", "/run/peerage/"+c+"/bird.ctl", "restart", "vip"); err != nil {
+		if err := r.Lab.Reset(ctx, c); err != nil {
 			return err
 		}
 	}
@@ -213,6 +240,9 @@ func (r *Story) save(_ context.Context, _ Step, args []string) error {
 }
 
 func (r *Story) let(ctx context.Context, _ Step, args []string) error {
+	if args[1] == "list" {
+		return r.letList(args[0], args[2:])
+	}
 	status, err := r.Status(ctx)
 	if err != nil {
 		return err
@@ -236,6 +266,23 @@ func (r *Story) let(ctx context.Context, _ Step, args []string) error {
 	default:
 		return fmt.Errorf("%q is not known", args[1])
 	}
+	return nil
+}
+
+// letList makes a list of numbers, 65001:1,65001:2 from 2 and 65001:%d.
+func (r *Story) letList(name string, args []string) error {
+	if len(args) != 2 {
+		return errors.New("want: let NAME list N FORMAT")
+	}
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	var words []string
+	for i := range n {
+		words = append(words, strings.ReplaceAll(args[1], "%d", strconv.Itoa(i+1)))
+	}
+	r.vars[name] = strings.Join(words, ",")
 	return nil
 }
 

@@ -23,7 +23,8 @@ func (t Topology) Files(n Node) []File {
 		// The agent fills its include; BIRD starts without it.
 		return []File{conf(t.lbConfig(n)), {Name: "peerage.conf", Mode: 0o644}}
 	case RoleCustomer:
-		return []File{conf(t.customerConfig(n))}
+		r, p := t.router(n, "")
+		return []File{{Name: r.ConfigFile(), Text: r.Config(p), Mode: 0o644}}
 	case RoleRealServer, RoleSwarm:
 		return []File{{Name: "secrets/" + MD5Secret, Text: MD5Key + "\n", Mode: 0o400}}
 	}
@@ -69,46 +70,6 @@ router id %s;
 protocol device {}
 include "%s";
 `, n.File("bird.log"), n.Addr(true), n.File("peerage.conf"))
-}
-
-// customerConfig is of a customer's router: one session to the VIP, over which
-// it announces two prefixes.
-func (t Topology) customerConfig(n Node) string {
-	v4 := n.VIP.Is4()
-	serial := n.AS - CustomerAS
-	prefix, id := fmt.Sprintf("2001:db8:%x::/48", 0x1000+serial), fmt.Sprintf("192.0.2.%d", serial%256)
-	second := fmt.Sprintf("2001:db8:%x::/48", 0x2000+serial)
-	if v4 {
-		prefix, second = fmt.Sprintf("198.18.%d.0/24", serial%256), fmt.Sprintf("198.19.%d.0/24", serial%256)
-	}
-	password := ""
-	if n.MD5 {
-		password = fmt.Sprintf("\tpassword \"%s\";\n", MD5Key)
-	}
-	return fmt.Sprintf(`log "%s" all;
-debug protocols { states, events };
-router id %s;
-protocol device {}
-protocol static own {
-	%s;
-	route %s blackhole;
-	route %s blackhole;
-}
-protocol bgp vip {
-	local %s as %d;
-	neighbor %s as %d;
-	multihop;
-	hold time %d;
-	keepalive time %d;
-	connect delay time 1;
-	connect retry time 2;
-	error wait time 1, 4;
-	graceful restart off;
-%s	%[3]s { import all; export where source = RTS_STATIC; };
-}
-`, n.File("bird.log"), id, family(v4), prefix, second,
-		n.Addr(v4), n.AS, n.VIP, PoolAS,
-		int(t.Timers.Hold.Seconds()), int(t.Timers.Hold.Seconds())/3, password)
 }
 
 func family(v4 bool) string {

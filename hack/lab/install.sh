@@ -4,7 +4,7 @@
 # when something is missing. Never leaves a daemon running on this machine.
 set -euo pipefail
 
-lab=(qemu-system-x86 bird2 ipvsadm iproute2 iptables busybox-static cpio kmod xz-utils procps)
+lab=(qemu-system-x86 bird2 frr ipvsadm iproute2 iptables busybox-static cpio kmod xz-utils procps)
 bench=(keepalived strace)
 unit=(gcc libc6-dev bird2)
 swarm=(bird2 exabgp)

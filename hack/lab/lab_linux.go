@@ -204,27 +204,3 @@ func (l *Lab) waitPort(ctx context.Context, addr string) error {
 	}
 	return nil
 }
-
-// Rekey gives a customer's router another TCP-MD5 key, or with an empty one
-// its own again. A session whose key changes is restarted by BIRD.
-func (l *Lab) Rekey(customer, key string) error {
-	n, err := l.Topology.Node(customer)
-	if err != nil {
-		return err
-	}
-	if n.Role != RoleCustomer || !n.MD5 {
-		return fmt.Errorf("%s does not sign its session", customer)
-	}
-	f := l.Topology.Files(n)[0]
-	if key != "" {
-		f.Text = strings.ReplaceAll(f.Text, MD5Key, key)
-	}
-	if old, err := os.ReadFile(n.File(f.Name)); err == nil && string(old) == f.Text {
-		return nil
-	}
-	if err := writeFile(n.File(f.Name), f); err != nil {
-		return err
-	}
-	_, err = l.Output(customer, "birdc", "-s", n.File("bird.ctl"), "configure")
-	return err
-}

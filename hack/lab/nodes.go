@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"path"
 	"slices"
+
+	"github.com/peerage/peerage/hack/lab/router"
 )
 
 // Role is what a node is in the site.
@@ -58,10 +60,12 @@ type Node struct {
 	// Mgmt is the address on mgmt0, the network of the store and the API: it
 	// does not fail with the data network.
 	Mgmt netip.Prefix
-	// AS, MD5 and VIP are of customers: the session they hold.
-	AS  uint32
-	MD5 bool
-	VIP netip.Addr
+	// AS, MD5 and VIP are of customers: the session they hold. Router is the
+	// make of theirs.
+	AS     uint32
+	MD5    bool
+	VIP    netip.Addr
+	Router router.Make
 }
 
 // Dir is the node's folder: sockets, configuration, logs and state.
@@ -161,7 +165,8 @@ func (t Topology) RealServerNodes() []Node {
 }
 
 // CustomerNodes are c-001 and so on: first those with IPv4, then those with
-// IPv6. The last ones of each family sign their sessions.
+// IPv6. The last ones of each family sign their sessions. The makes of router
+// take turns among those that sign, and among those that do not.
 func (t Topology) CustomerNodes() []Node {
 	md5v6 := min(t.Customers.MD5/2, t.Customers.V6)
 	md5v4 := min(t.Customers.MD5-md5v6, t.Customers.V4)
@@ -172,10 +177,11 @@ func (t Topology) CustomerNodes() []Node {
 				Name: fmt.Sprintf("c-%03d", first+i), Role: RoleCustomer,
 				AS: CustomerAS + uint32(first+i), MD5: i > count-signed, VIP: t.vip(v4),
 			}
-			base := plain
+			base, turn := plain, i-1
 			if n.MD5 {
-				base = md5
+				base, turn = md5, i-1-(count-signed)
 			}
+			n.Router = t.Customers.Routers[turn%len(t.Customers.Routers)]
 			n.Data = []netip.Prefix{netip.PrefixFrom(at(base, 1, i).Addr(), bits)}
 			return n
 		})

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/peerage/peerage/hack/lab/router"
 )
 
 // As BIRD 2.0.12 wrote it.
@@ -27,7 +29,7 @@ const birdLog = `2026-11-21 08:41:16.374 <TRACE> vip: Starting
 
 func at8h41(t *testing.T, clock string) time.Time {
 	t.Helper()
-	at, err := time.ParseInLocation(logTime, "2026-11-21 08:41:"+clock, time.Local)
+	at, err := time.ParseInLocation("2006-01-02 15:04:05.000", "2026-11-21 08:41:"+clock, time.Local)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +37,7 @@ func at8h41(t *testing.T, clock string) time.Time {
 }
 
 func TestParseLog(t *testing.T) {
-	changes, rest := ParseLog(birdLog)
+	changes, rest := ParseLog(birdLog, router.BIRD.Router().Read)
 	want := []Change{
 		{At: at8h41(t, "17.439"), Up: true},
 		{At: at8h41(t, "34.414"), Why: "Received: Administrative shutdown"},

@@ -29,6 +29,9 @@ type Process struct {
 	PIDFile string
 	// Ready is a file that the process makes when it is ready, if it makes one.
 	Ready string
+	// After are commands that are run when it is ready, each until it works: a
+	// program may make its socket before it listens to reason.
+	After [][]string
 	// BootID gives the process the node's own boot id in place of the kernel's.
 	BootID bool
 }
@@ -107,7 +110,30 @@ func (c *children) start(ctx context.Context, n Node, p Process) error {
 	if err := os.WriteFile(p.pidFile(n), []byte(strconv.Itoa(cmd.Process.Pid)+"\n"), 0o644); err != nil {
 		return err
 	}
-	return p.ready(ctx, n)
+	if err := p.ready(ctx, n); err != nil {
+		return err
+	}
+	return p.after(ctx, n)
+}
+
+// after runs what is to be run when a process is ready.
+func (p Process) after(ctx context.Context, n Node) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for _, argv := range p.After {
+		var out []byte
+		var err error
+		if waitErr := poll(ctx, 100*time.Millisecond, func() bool {
+			err = In(n.Name, func() (err error) {
+				out, err = exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
+				return err
+			})
+			return err == nil
+		}); waitErr != nil {
+			return fmt.Errorf("start %s/%s: %s: %w: %s", n.Name, p.Name, argv[0], errors.Join(waitErr, err), tail(string(out), 5))
+		}
+	}
+	return nil
 }
 
 // ready waits for a process that was started.

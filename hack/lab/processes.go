@@ -45,8 +45,12 @@ func (t Topology) Processes(n Node, bin string) []Process {
 		return []Process{{Name: ProcController, Env: env, Argv: common("peerage-controller", "--listen="+listen, "--advertise=http://"+listen)}}
 	case RoleSwarm:
 		return []Process{{Name: ProcSwarm, Env: env, Argv: t.swarmCommand(n, bin), Ready: n.File(swarmControl)}}
-	case RoleRouter, RoleCustomer:
+	case RoleRouter:
 		return []Process{bird(n)}
+	case RoleCustomer:
+		r, p := t.router(n, bin)
+		program := r.Program(p)
+		return []Process{{Name: string(n.Router), Env: env, Argv: program.Argv, Ready: program.Ready, After: program.After}}
 	case RoleLB:
 		return []Process{bird(n), {Name: ProcAgent, Env: env, BootID: true, Argv: common("peerage-agent",
 			"--bird-socket="+n.File("bird.ctl"), "--bird-include="+n.File("peerage.conf"), "--secrets-dir="+n.File("secrets"))}}

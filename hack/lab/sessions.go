@@ -1,19 +1,15 @@
 package lab
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
 	"strings"
 	"time"
-)
 
-// What BIRD's log says of a session, with `debug protocols { states, events }`.
-const (
-	logUp   = "<TRACE> vip: BGP session established"
-	logDown = "<TRACE> vip: BGP session closed"
-	logTime = "2006-01-02 15:04:05.000"
+	"github.com/peerage/peerage/hack/lab/router"
 )
 
 // Change is a session that came up or went down.
@@ -26,9 +22,10 @@ type Change struct {
 	Asked bool
 }
 
-// ParseLog reads the changes of the one session in a customer's BIRD log. An
-// incomplete last line is left for the next time; rest is where it starts.
-func ParseLog(text string) (changes []Change, rest int) {
+// ParseLog reads the changes of the one session in the log of a customer's
+// router, whose lines read understands. An incomplete last line is left for the
+// next time; rest is where it starts.
+func ParseLog(text string, read func(line string) (router.Event, bool)) (changes []Change, rest int) {
 	why := ""
 	for {
 		line, _, whole := strings.Cut(text[rest:], "\n")
@@ -36,29 +33,18 @@ func ParseLog(text string) (changes []Change, rest int) {
 			return changes, rest
 		}
 		rest += len(line) + 1
+		e, ok := read(line)
 		switch {
-		case strings.HasSuffix(line, logUp):
-			changes = append(changes, Change{At: lineTime(line), Up: true})
+		case !ok:
+		case e.Kind == router.Up:
+			changes = append(changes, Change{At: e.At, Up: true})
 			why = ""
-		case strings.HasSuffix(line, logDown):
-			changes = append(changes, Change{At: lineTime(line), Why: why})
+		case e.Kind == router.Down:
+			changes = append(changes, Change{At: e.At, Why: cmp.Or(why, e.Text)})
 		default:
-			if _, message, ok := strings.Cut(line, "> vip: "); ok && !strings.HasPrefix(message, "State changed") {
-				why = message
-			}
+			why = e.Text
 		}
 	}
-}
-
-func lineTime(line string) time.Time {
-	if len(line) < len(logTime) {
-		return time.Time{}
-	}
-	at, err := time.ParseInLocation(logTime, line[:len(logTime)], time.Local)
-	if err != nil {
-		return time.Time{}
-	}
-	return at
 }
 
 // Session is the history of one customer's session, as its router logged it.
@@ -141,11 +127,12 @@ func readFrom(name string, offset int64) (string, error) {
 }
 
 func (s *Session) update() error {
-	text, err := readFrom(s.Customer.File("bird.log"), s.offset)
+	r := s.Customer.Router.Router()
+	text, err := readFrom(s.Customer.File(r.LogFile()), s.offset)
 	if err != nil {
 		return err
 	}
-	changes, rest := ParseLog(text)
+	changes, rest := ParseLog(text, r.Read)
 	s.offset += int64(rest)
 	s.Changes = append(s.Changes, changes...)
 	if len(changes) > 0 {

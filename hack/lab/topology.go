@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/peerage/peerage/hack/lab/router"
 )
 
 // Topology describes a site to build. Everything else is derived from it.
@@ -32,6 +34,8 @@ type Customers struct {
 	V6 int `yaml:"v6"`
 	// MD5 is how many of them, of each family in turn, sign their session.
 	MD5 int `yaml:"md5"`
+	// Routers are the makes of their routers, which take turns.
+	Routers []router.Make `yaml:"routers"`
 }
 
 // Swarm says how many customers peerage-swarm plays, half of each family.
@@ -89,6 +93,7 @@ func DefaultTopology() Topology {
 		LoadBalancers: 2,
 		RealServers:   4,
 		Controllers:   2,
+		Customers:     Customers{Routers: []router.Make{router.BIRD}},
 		Swarm:         Swarm{Rate: 100},
 		Pool: Pool{
 			Name: "edge", Check: "bgp", Speaker: SpeakerNative,
@@ -149,6 +154,14 @@ func (t Topology) Validate() error {
 	within("customers.v4", t.Customers.V4, 0, 200)
 	within("customers.v6", t.Customers.V6, 0, 200)
 	within("customers.md5", t.Customers.MD5, 0, t.Customers.V4+t.Customers.V6)
+	if len(t.Customers.Routers) == 0 {
+		errs = append(errs, errors.New("topology: customers.routers is empty: name at least one make of router"))
+	}
+	for _, m := range t.Customers.Routers {
+		if err := m.Check(); err != nil {
+			errs = append(errs, fmt.Errorf("topology: customers.routers: %w", err))
+		}
+	}
 	if t.Pool.Speaker != SpeakerNative && t.Pool.Speaker != SpeakerBIRD {
 		errs = append(errs, fmt.Errorf("topology: pool.speaker is %q: want %s or %s", t.Pool.Speaker, SpeakerNative, SpeakerBIRD))
 	}

@@ -10,7 +10,8 @@ import (
 )
 
 // shellRC is the start-up file of the shell: every node's name is a command
-// that runs its arguments on the node, and birdc finds the node's BIRD.
+// that runs its arguments on the node; birdc, vtysh and gobgp find the node's
+// BIRD, FRR or GoBGP.
 func shellRC(l *lab.Lab, bin string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "export PATH=%s:$PATH PEERAGE_SERVER=%s\n", bin, strings.Join(l.Topology.API(), ","))
@@ -22,6 +23,8 @@ func shellRC(l *lab.Lab, bin string) string {
   case ${1:-} in
     "") set -- bash --rcfile ` + lab.Root + `/node.rc -i ;;
     birdc) shift; set -- birdc -s ` + lab.Root + `/$node/bird.ctl "$@" ;;
+    vtysh) shift; set -- vtysh --vty_socket ` + lab.Root + `/$node "$@" ;;
+    gobgp) shift; set -- gobgp --target unix://` + lab.Root + `/$node/gobgp.sock "$@" ;;
     log) set -- tail -n 50 -f ` + lab.Root + `/$node/*.log ;;
   esac
   LAB_NODE=$node ip netns exec "$node" "$@"
