@@ -80,11 +80,41 @@ two processors is shared with the generator, so that wall time is an upper bound
 func (r *Report) performance(w io.Writer) error {
 	text := performanceIntro + r.where() + "\n## Targets\n" + r.targetTable()
 	if all := r.pictures(); len(all) > 0 {
-		text += "\n## Growth\n\nCost must grow linearly with routes, and not at all with idle sessions.\n\n"
+		text += "\n## Growth\n\nCost must grow linearly with routes, and not at all with idle sessions.\n" + r.growth() + "\n"
 		for _, p := range all {
 			text += fmt.Sprintf("![%s](%s)\n", p.chart.Title, p.name)
 		}
 	}
 	_, err := fmt.Fprint(w, text, r.tables(2), r.modelText(2))
 	return err
+}
+
+// growth says how our processor time grows from the smallest load to the
+// greatest.
+func (r *Report) growth() string {
+	ends := func(work string) (first, last *Row) {
+		for _, row := range r.of(work) {
+			if row.Engine != ours || row.Error != "" {
+				continue
+			}
+			if first == nil {
+				first = row
+			}
+			last = row
+		}
+		if first == last || first.Measures.CPU == 0 {
+			return nil, nil
+		}
+		return first, last
+	}
+	var text string
+	if first, last := ends("routes"); first != nil {
+		text += fmt.Sprintf("Measured: %.3g times the routes take %.3g times the processor time.\n",
+			float64(last.Load.Prefixes)/float64(first.Load.Prefixes), last.Measures.CPU/first.Measures.CPU)
+	}
+	if first, last := ends("sessions"); first != nil {
+		text += fmt.Sprintf("Measured: the same work beside %d idle sessions takes %.3g times the processor time that it takes beside %d.\n",
+			last.Load.Idle, last.Measures.CPU/first.Measures.CPU, first.Load.Idle)
+	}
+	return text
 }

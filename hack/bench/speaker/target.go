@@ -44,7 +44,7 @@ func (r *Report) targets() (all []target) {
 		if row != nil {
 			v = value(&row.Measures)
 		}
-		add(work, what, fmt.Sprintf("≤ %g %s", limit, unit), fmt.Sprintf("%.3g %s", v, unit), row != nil, v <= limit)
+		add(work, what, fmt.Sprintf("≤ %g %s", limit, unit), digits(v)+" "+unit, row != nil, v <= limit)
 	}
 	most("collect", "100 feeds × 1 M prefixes, all but the next hop shared: memory in all", "GB", 2.5,
 		r.find("collect", ours, Load{Feeds: 100, Prefixes: 1_000_000, Sharing: shareHop}), func(m *Measures) float64 { return m.ResidentMiB * (1 << 20) / 1e9 })
@@ -58,6 +58,14 @@ func (r *Report) targets() (all []target) {
 	}
 	most("idle", "5000 sessions: until all are up", "s", 2, r.find("idle", ours, Load{Idle: 5000}), func(m *Measures) float64 { return m.Up })
 	return all
+}
+
+// digits writes three digits that count, and never an exponent.
+func digits(v float64) string {
+	if v >= 1000 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
 }
 
 // pair is our row and BIRD's of the first load of a work that both did.
