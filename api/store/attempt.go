@@ -22,10 +22,37 @@ const (
 // errDoubt is a change of which nobody can tell whether it was made.
 var errDoubt = errors.New("an answer was lost, and others have made changes since: see what is there before you try again")
 
-// request bounds one request. A member that has lost the others refuses it at
-// once, rather than to let it wait for them.
+// request bounds one request.
 func (s *Store) request(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(clientv3.WithRequireLeader(ctx), s.cfg.RequestTimeout)
+	return bounded(ctx, s.cfg.RequestTimeout)
+}
+
+// bounded is the context of a request. A member that has lost the others
+// refuses it at once, rather than to let it wait for them.
+func bounded(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(clientv3.WithRequireLeader(ctx), limit)
+}
+
+const (
+	// manyOps is more than an operator's verb or a plan takes.
+	manyOps = 100
+	// timePerOp is what each operation of a change with many adds to its time.
+	timePerOp = 2 * time.Millisecond
+)
+
+// allowance is how long a request may take in all, and when it counts as late.
+type allowance struct{ all, late time.Duration }
+
+// allow is the allowance of a request of so many operations. One with many is
+// work for etcd, which may take seconds: it has more time, and etcd is not given
+// the same again meanwhile.
+func (s *Store) allow(ops int) allowance {
+	all := s.cfg.RequestTimeout
+	if ops <= manyOps {
+		return allowance{all, all / 5}
+	}
+	all += time.Duration(ops) * timePerOp
+	return allowance{all, all}
 }
 
 // try makes a request that may be made twice, until it is answered or the time
@@ -33,11 +60,16 @@ func (s *Store) request(ctx context.Context) (context.Context, context.CancelFun
 // hang or take what it was told to its grave. Attempts go to members in turns: so
 // another is made beside one that is late. The first answer counts.
 func try[T any](ctx context.Context, s *Store, what string, do func(ctx context.Context) (T, error)) (T, error) {
+	return tryFor(ctx, s, what, s.allow(1), do)
+}
+
+// tryFor tries within an allowance.
+func tryFor[T any](ctx context.Context, s *Store, what string, p allowance, do func(ctx context.Context) (T, error)) (T, error) {
 	type answer struct {
 		v   T
 		err error
 	}
-	ctx, cancel := s.request(ctx)
+	ctx, cancel := bounded(ctx, p.all)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
@@ -53,8 +85,7 @@ func try[T any](ctx context.Context, s *Store, what string, do func(ctx context.
 		})
 	}
 	begin()
-	late := s.cfg.RequestTimeout / 5
-	next := time.NewTimer(late)
+	next := time.NewTimer(p.late)
 	defer next.Stop()
 	again := &retry{first: 20 * time.Millisecond, most: 250 * time.Millisecond}
 	var none T
@@ -74,7 +105,7 @@ func try[T any](ctx context.Context, s *Store, what string, do func(ctx context.
 				extra++
 			}
 			begin()
-			next.Reset(late)
+			next.Reset(p.late)
 		case a := <-answers:
 			pending--
 			failed = a.err

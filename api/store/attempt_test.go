@@ -72,3 +72,18 @@ func TestTry(t *testing.T) {
 		})
 	}
 }
+
+// A large change has more time, and is not made again while etcd works at it.
+func TestAllowance(t *testing.T) {
+	t.Parallel()
+	s := &Store{cfg: Config{RequestTimeout: 5 * time.Second}}
+	for ops, want := range map[int]allowance{
+		1:    {5 * time.Second, time.Second},
+		100:  {5 * time.Second, time.Second},
+		2500: {10 * time.Second, 10 * time.Second},
+	} {
+		if got := s.allow(ops); got != want {
+			t.Errorf("%d operations: %v, want %v", ops, got, want)
+		}
+	}
+}

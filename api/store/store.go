@@ -53,7 +53,8 @@ type Config struct {
 	Logger hclog.Logger
 	// Metrics is optional.
 	Metrics *Metrics
-	// RequestTimeout bounds each request; 0 means 5 s.
+	// RequestTimeout bounds each request; 0 means 5 s. A change of many
+	// operations has more.
 	RequestTimeout time.Duration
 	// MaxEvents bounds the event trail; 0 means 2000.
 	MaxEvents int

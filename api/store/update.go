@@ -114,7 +114,7 @@ func (s *Store) commit(ctx context.Context, tx *Tx, sequence, revision int64, co
 func (s *Store) once(ctx context.Context, sequence int64, conditions []clientv3.Cmp, ops []clientv3.Op, signature string) (revision int64, err error) {
 	ops = append(ops, clientv3.OpPut(sequenceKey, signature))
 	var open atomic.Int64 // attempts that may have made the change, or may yet
-	revision, err = try(ctx, s, "update", func(ctx context.Context) (int64, error) {
+	revision, err = tryFor(ctx, s, "update", s.allow(len(ops)), func(ctx context.Context) (int64, error) {
 		open.Add(1)
 		r, err := s.client.Txn(ctx).If(conditions...).Then(ops...).Else(clientv3.OpGet(sequenceKey)).Commit()
 		switch {
