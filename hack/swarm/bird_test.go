@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/peerage/peerage/api/node/nodetest"
 )
 
 // bird is a BIRD that runs for a test.
@@ -29,7 +31,7 @@ func startBIRD(t *testing.T, options string) *bird {
 		t.Skip("needs the package bird2; hack/lab/install.sh installs it")
 	}
 	dir := t.TempDir()
-	port := freePort(t)
+	port := nodetest.FreePort(t)
 	conf := fmt.Sprintf(`log "%s/log" all; router id 10.0.0.1;
 protocol device {}
 protocol bgp customers {
@@ -98,16 +100,6 @@ func (b *bird) rejectedNothing(t *testing.T) {
 			t.Error(line)
 		}
 	}
-}
-
-func freePort(t *testing.T) uint16 {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return uint16(l.Addr().(*net.TCPAddr).Port)
 }
 
 // await fails the test when ok does not become true within a minute.

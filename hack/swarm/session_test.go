@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/peerage/peerage/api/node/nodetest"
 	"github.com/peerage/peerage/realserver/bgp"
 )
 
@@ -146,7 +147,7 @@ func with(b []byte, at int, value byte) []byte {
 }
 
 func TestRefusedConnection(t *testing.T) {
-	cfg := testConfig(t, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), freePort(t)), 1)
+	cfg := testConfig(t, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), nodetest.FreePort(t)), 1)
 	cfg.Profile.Retry = time.Millisecond
 	r := record(t, start(t, cfg), "an attempt failed", func(r *Record) bool { return r.Failures > 0 })
 	if r.FailureCause != "connection refused" {

@@ -2,7 +2,6 @@ package bird
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"github.com/peerage/peerage/api"
 	"github.com/peerage/peerage/api/node"
 	"github.com/peerage/peerage/api/node/birdc/birdtest"
+	"github.com/peerage/peerage/api/node/nodetest"
 	"github.com/peerage/peerage/realserver"
 )
 
@@ -37,7 +37,7 @@ const (
 func newBench(t *testing.T, neighbors ...api.Neighbor) *bench {
 	t.Helper()
 	dir := birdtest.Dir(t)
-	b := &bench{t: t, log: &birdtest.Buffer{}, port: freePort(t)}
+	b := &bench{t: t, log: &birdtest.Buffer{}, port: nodetest.FreePort(t)}
 	if err := os.Mkdir(filepath.Join(dir, "secrets"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -78,16 +78,6 @@ func (b *bench) end() {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
-}
-
-func freePort(t *testing.T) uint16 {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return netip.MustParseAddrPort(ln.Addr().String()).Port()
 }
 
 func (b *bench) secretFile(name, key string) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/peerage/peerage/api"
 	"github.com/peerage/peerage/api/node/bgpcheck"
+	"github.com/peerage/peerage/api/node/nodetest"
 	"github.com/peerage/peerage/realserver"
 )
 
@@ -95,7 +96,7 @@ func TestSessionsSurvive(t *testing.T) {
 	b.put(true)
 	still("a rename and a new prober")
 	b.cfg.Services = append(b.cfg.Services, realserver.Service{
-		Pool: "another-pool", Port: freePort(t), VIPs: []netip.Addr{netip.MustParseAddr(vipA)},
+		Pool: "another-pool", Port: nodetest.FreePort(t), VIPs: []netip.Addr{netip.MustParseAddr(vipA)},
 		Speaker: api.Speaker{LocalAS: 64600, HoldTime: api.Duration(30 * time.Second), Neighbors: []api.Neighbor{neighbor("x", "127.0.1.0/24", 0, "")}},
 	})
 	b.put(true)

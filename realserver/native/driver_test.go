@@ -3,7 +3,6 @@ package native
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/peerage/peerage/api"
 	"github.com/peerage/peerage/api/node/bgpcheck"
+	"github.com/peerage/peerage/api/node/nodetest"
 	"github.com/peerage/peerage/realserver"
 	"github.com/peerage/peerage/realserver/speaker/control"
 )
@@ -52,17 +52,6 @@ func options(t *testing.T, binary string) Options {
 	return o
 }
 
-// freePort is a port that nobody listens on.
-func freePort(t *testing.T) uint16 {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return uint16(ln.Addr().(*net.TCPAddr).Port)
-}
-
 func speakerConfig(port uint16) realserver.SpeakerConfig {
 	loopback := addr("127.0.0.1")
 	return realserver.SpeakerConfig{
@@ -77,7 +66,7 @@ func speakerConfig(port uint16) realserver.SpeakerConfig {
 // A speaker is started once, outlives who started it, and is adopted.
 func TestStartAndAdopt(t *testing.T) {
 	o := options(t, program(t))
-	cfg := speakerConfig(freePort(t))
+	cfg := speakerConfig(nodetest.FreePort(t))
 	first := New(o)
 	changed, err := first.Set(t.Context(), cfg)
 	if err != nil || !changed {
@@ -151,7 +140,7 @@ func TestNoStart(t *testing.T) {
 // A neighbour whose key is missing is a problem that names it; the rest serves.
 func TestProblems(t *testing.T) {
 	o := options(t, program(t))
-	cfg := speakerConfig(freePort(t))
+	cfg := speakerConfig(nodetest.FreePort(t))
 	cfg.Services[0].Neighbors = append(cfg.Services[0].Neighbors, api.Neighbor{Name: "signed", Prefix: prefix("127.9.0.0/16"), MD5Secret: "nowhere"})
 	_, err := New(o).Set(t.Context(), cfg)
 	if err == nil || !strings.Contains(err.Error(), "nowhere") || !strings.Contains(err.Error(), "edge.signed") {

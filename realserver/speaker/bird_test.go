@@ -12,15 +12,18 @@ import (
 
 	"github.com/peerage/peerage/api"
 	"github.com/peerage/peerage/api/node/birdc/birdtest"
+	"github.com/peerage/peerage/api/node/nodetest"
 	"github.com/peerage/peerage/realserver/speaker/control"
 )
 
 // birdConfig is a customer's BIRD with two routers' sessions, the first one
 // signed.
-func birdConfig(port uint16, as uint32) string {
+// birdConfig is of two routers in one BIRD, which listens on a port of its own:
+// port 179 of an address is one test's at a time.
+func birdConfig(port, own uint16, as uint32) string {
 	const session = `
 protocol bgp %[1]s {
-  local %[2]s as %[4]d;
+  local %[2]s port %[8]d as %[4]d;
   neighbor %[5]s port %[3]d as %[6]d;
   strict bind yes; multihop; connect delay time 1; startup hold time 10;
   enable extended messages yes;
@@ -33,8 +36,8 @@ protocol bgp %[1]s {
 protocol device { }
 protocol static s4 { ipv4; route 10.1.0.0/16 blackhole { bgp_community.add((65001,7)); bgp_large_community.add((65001,1,2)); }; route 10.2.0.0/16 blackhole; }
 protocol static s6 { ipv6; route 2001:db8:1::/48 blackhole; }
-` + fmt.Sprintf(session, "one", "127.0.1.5", port, as, vipA, localAS, `password "sesame";`) +
-		fmt.Sprintf(session, "two", "127.0.3.5", port, as, vipB, localAS, "")
+` + fmt.Sprintf(session, "one", "127.0.1.5", port, as, vipA, localAS, `password "sesame";`, own) +
+		fmt.Sprintf(session, "two", "127.0.3.5", port, as, vipB, localAS, "", own)
 }
 
 // A real customer's router: capabilities, a key, both families, route refresh
@@ -44,7 +47,7 @@ func TestBird(t *testing.T) {
 	b := newBench(t, signed(acme("acme", "127.0.1.0/24"), "a"), acme("other", "127.0.3.0/24"))
 	b.secret("a", "sesame")
 	b.put(true)
-	bird := birdtest.Start(t, birdConfig(b.port, 65001))
+	bird := birdtest.Start(t, birdConfig(b.port, nodetest.FreePort(t), 65001))
 	b.established(2)
 	s := b.session("127.0.1.5")
 	if d := cmp.Diff([]string{"multiprotocol(ipv4-unicast)", "multiprotocol(ipv6-unicast)", "route-refresh", "enhanced-refresh", "extended-message", "four-octet-as"}, s.Capabilities); d != "" {
@@ -104,13 +107,13 @@ func TestBirdReflects(t *testing.T) {
 protocol device { }
 protocol static s4 { ipv4; route %s blackhole { bgp_community.add((65001,7)); }; }
 protocol bgp hub {
-  local %s as %d; neighbor %s port %d as %[4]d; strict bind yes; multihop; connect delay time 1;
+  local %s port %[7]d as %[4]d; neighbor %[5]s port %[6]d as %[4]d; strict bind yes; multihop; connect delay time 1;
   ipv4 { import all; export all; next hop self; import keep filtered; };
   ipv6 { import all; export all; };
 }
 `
-	one := birdtest.Start(t, fmt.Sprintf(config, "10.9.9.1", "10.1.0.0/16", "127.0.1.5", localAS, vipA, b.port))
-	two := birdtest.Start(t, fmt.Sprintf(config, "10.9.9.2", "10.2.0.0/16", "127.0.3.5", localAS, vipB, b.port))
+	one := birdtest.Start(t, fmt.Sprintf(config, "10.9.9.1", "10.1.0.0/16", "127.0.1.5", localAS, vipA, b.port, nodetest.FreePort(t)))
+	two := birdtest.Start(t, fmt.Sprintf(config, "10.9.9.2", "10.2.0.0/16", "127.0.3.5", localAS, vipB, b.port, nodetest.FreePort(t)))
 	b.established(2)
 	has := func(bird *birdtest.Bird, prefix, want string) {
 		t.Helper()

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/peerage/peerage/api"
+	"github.com/peerage/peerage/api/node/nodetest"
 	"github.com/peerage/peerage/realserver/bgp"
 	"github.com/peerage/peerage/realserver/speaker/control"
 )
@@ -57,7 +58,7 @@ func TestSessionsSurvive(t *testing.T) {
 	b.cfg.Probes = append(b.cfg.Probes, netip.MustParseAddr("127.0.0.97"))
 	b.put(true)
 	still("a new prober")
-	b.cfg.Services = append(b.cfg.Services, control.Service{Pool: "another", Port: freePort(t), VIPs: addrs(vipA), LocalAS: 64600, HoldTime: api.Duration(30 * time.Second)})
+	b.cfg.Services = append(b.cfg.Services, control.Service{Pool: "another", Port: nodetest.FreePort(t), VIPs: addrs(vipA), LocalAS: 64600, HoldTime: api.Duration(30 * time.Second)})
 	b.cfg.Customers[0].Pools = append(b.cfg.Customers[0].Pools, "another")
 	b.put(true)
 	still("a second pool")

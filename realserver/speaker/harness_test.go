@@ -3,7 +3,6 @@ package speaker
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/peerage/peerage/api"
 	"github.com/peerage/peerage/api/node"
+	"github.com/peerage/peerage/api/node/nodetest"
 	"github.com/peerage/peerage/realserver/speaker/control"
 )
 
@@ -78,7 +78,7 @@ func newBench(t testing.TB, customers ...control.Customer) *bench {
 
 func newBenchWith(t testing.TB, o Options, customers ...control.Customer) *bench {
 	t.Helper()
-	b := &bench{t: t, port: freePort(t), secrets: t.TempDir(), log: &syncBuffer{}}
+	b := &bench{t: t, port: nodetest.FreePort(t), secrets: t.TempDir(), log: &syncBuffer{}}
 	b.cfg = control.Config{
 		Schema: control.Schema, RouterID: routerID,
 		Own: addrs(ownAddr), Probes: addrs(prober, ownAddr),
@@ -112,17 +112,6 @@ func addrs(texts ...string) (all []netip.Addr) {
 		all = append(all, netip.MustParseAddr(t))
 	}
 	return all
-}
-
-// freePort is a port that is free at every loopback address.
-func freePort(t testing.TB) uint16 {
-	t.Helper()
-	l, err := net.Listen("tcp4", "0.0.0.0:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return uint16(l.Addr().(*net.TCPAddr).Port)
 }
 
 // acme is a customer with neighbours of prefixes.

@@ -1,12 +1,15 @@
 package speaker
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/peerage/peerage/api/node/nodetest"
 )
 
 func TestConfigurations(t *testing.T) {
@@ -54,7 +57,7 @@ func TestReflectWithBIRD(t *testing.T) {
 	if _, err := (bird{}).version(t.Context()); err != nil {
 		t.Skip("needs the package bird2: hack/lab/install.sh unit")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", nodetest.FreePort(t)))
 	if err != nil {
 		t.Fatal(err)
 	}

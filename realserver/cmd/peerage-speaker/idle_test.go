@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/peerage/peerage/api"
+	"github.com/peerage/peerage/api/node/nodetest"
 	"github.com/peerage/peerage/realserver/bgp"
 	"github.com/peerage/peerage/realserver/speaker/control"
 )
@@ -82,7 +83,7 @@ func startProcess(b testing.TB) *process {
 		b.Fatalf("%v: %s", err, out)
 	}
 	socket := filepath.Join(dir, "speaker.sock")
-	p := &process{TB: b, client: control.NewClient(socket), port: freePort(b)}
+	p := &process{TB: b, client: control.NewClient(socket), port: nodetest.FreePort(b)}
 	p.cmd = exec.CommandContext(b.Context(), program, "--name=rs-1", "--socket="+socket, "--state-dir="+filepath.Join(dir, "state"), "--log-level=warn")
 	p.cmd.Stderr = os.Stderr
 	if err := p.cmd.Start(); err != nil {
@@ -202,13 +203,4 @@ func (p *process) cpu() time.Duration {
 		ticks += n
 	}
 	return time.Duration(ticks) * 10 * time.Millisecond
-}
-
-func freePort(t testing.TB) uint16 {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return uint16(l.Addr().(*net.TCPAddr).Port)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/peerage/peerage/api"
 	"github.com/peerage/peerage/api/node"
+	"github.com/peerage/peerage/api/node/nodetest"
 	"github.com/peerage/peerage/realserver/bgp"
 	"github.com/peerage/peerage/realserver/speaker/control"
 )
@@ -138,7 +139,7 @@ func TestLifeOfADaemon(t *testing.T) {
 		t.Errorf("a second one with a state of its own: %v", err)
 	}
 
-	port := freePort(t)
+	port := nodetest.FreePort(t)
 	cfg := control.Config{
 		Schema: control.Schema, RouterID: netip.MustParseAddr("10.1.1.1"),
 		Services: []control.Service{{Pool: "bulk", VIPs: []netip.Addr{netip.MustParseAddr("127.0.0.10")}, Port: port, LocalAS: 64500}},
