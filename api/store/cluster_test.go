@@ -213,6 +213,15 @@ func (w *work) goesOn(what string) {
 	})
 }
 
+// finishLed ends the work; the leadership moved once at most.
+func (w *work) finishLed() {
+	w.t.Helper()
+	w.finish()
+	if n := w.terms.Load(); n > 2 {
+		w.t.Errorf("%d terms: the leadership moved more than once", n)
+	}
+}
+
 // finish ends the work, and compares what everybody saw with what is there.
 func (w *work) finish() {
 	w.t.Helper()
