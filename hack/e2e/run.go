@@ -79,6 +79,8 @@ func (r *Story) take(ctx context.Context, step Step) error {
 		return v.expect(ctx, args)
 	case Wait:
 		return r.eventually(ctx, step.Limit, func(ctx context.Context) error { return v.expect(ctx, args) })
+	case Within:
+		return r.within(ctx, step.Limit, func(ctx context.Context) error { return v.expect(ctx, args) })
 	case During:
 		return r.always(ctx, step.Limit, func(ctx context.Context) error { return v.expect(ctx, args) })
 	}
@@ -97,8 +99,14 @@ func (r *Story) expand(args []string) []string {
 	return out
 }
 
-// eventually waits until ok returns nil; its last error says what was not so.
+// eventually waits until ok returns nil, with patience.
 func (s *Site) eventually(ctx context.Context, limit time.Duration, ok func(context.Context) error) error {
+	return s.within(ctx, limit*time.Duration(max(1, s.Patience)), ok)
+}
+
+// within waits until ok returns nil, no longer than the limit; its last error
+// says what was not so.
+func (s *Site) within(ctx context.Context, limit time.Duration, ok func(context.Context) error) error {
 	start := time.Now()
 	for {
 		err := ok(ctx)

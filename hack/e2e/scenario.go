@@ -30,21 +30,25 @@ type Scenario struct {
 // Mode says how a step is taken.
 type Mode int
 
-// The modes: do it; check it now; wait until it holds; see that it holds all
-// the time.
+// The modes: do it; check it now; wait until it holds, with patience or for the
+// time that is said; see that it holds all the time.
 const (
 	Do Mode = iota
 	Check
 	Wait
+	Within
 	During
 )
+
+// timed are the words that give an expectation a duration.
+var timed = map[string]Mode{"wait": Wait, "within": Within, "during": During}
 
 // Step is one line of a scenario.
 type Step struct {
 	Line int
 	Text string
 	Mode Mode
-	// Limit bounds Wait and is the length of During.
+	// Limit bounds Wait and Within, and is the length of During.
 	Limit time.Duration
 	// Fails expects a command to fail.
 	Fails bool
@@ -97,20 +101,17 @@ func (s *Scenario) parseStep(line string) (Step, error) {
 		return Step{}, err
 	}
 	var step Step
-	switch words[0] {
-	case "wait", "during":
+	mode, hasLimit := timed[words[0]]
+	switch {
+	case hasLimit:
 		if len(words) < 3 {
 			return Step{}, fmt.Errorf("%s needs a duration and an expectation", words[0])
 		}
 		if step.Limit, err = time.ParseDuration(words[1]); err != nil || step.Limit <= 0 || step.Limit > maxLimit {
 			return Step{}, fmt.Errorf("%q is not a duration up to %s", words[1], maxLimit)
 		}
-		step.Mode = Wait
-		if words[0] == "during" {
-			step.Mode = During
-		}
-		words = words[2:]
-	case "!":
+		step.Mode, words = mode, words[2:]
+	case words[0] == "!":
 		step.Fails = true
 		words = words[1:]
 	}

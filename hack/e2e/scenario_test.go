@@ -21,6 +21,7 @@ topology small
 save mapping before
 ! ctl depool rs-9 --reason 'no such server'
 wait 10s weight rs-3 0
+within 2s weight rs-3 0
 during 500ms flapped 0
 tables golden table
 -- table --
@@ -35,8 +36,9 @@ tables golden table
 			{Line: 5, Text: "save mapping before", Mode: Do, Verb: "save", Args: []string{"mapping", "before"}},
 			{Line: 6, Text: "! ctl depool rs-9 --reason 'no such server'", Fails: true, Verb: "ctl", Args: []string{"depool", "rs-9", "--reason", "no such server"}},
 			{Line: 7, Text: "wait 10s weight rs-3 0", Mode: Wait, Limit: 10 * time.Second, Verb: "weight", Args: []string{"rs-3", "0"}},
-			{Line: 8, Text: "during 500ms flapped 0", Mode: During, Limit: 500 * time.Millisecond, Verb: "flapped", Args: []string{"0"}},
-			{Line: 9, Text: "tables golden table", Mode: Check, Verb: "tables", Args: []string{"golden", "table"}},
+			{Line: 8, Text: "within 2s weight rs-3 0", Mode: Within, Limit: 2 * time.Second, Verb: "weight", Args: []string{"rs-3", "0"}},
+			{Line: 9, Text: "during 500ms flapped 0", Mode: During, Limit: 500 * time.Millisecond, Verb: "flapped", Args: []string{"0"}},
+			{Line: 10, Text: "tables golden table", Mode: Check, Verb: "tables", Args: []string{"golden", "table"}},
 		},
 		Files: map[string]string{"table": "-A -t 203.0.113.179:179 -s mh\n"},
 	}

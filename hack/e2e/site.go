@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,12 +20,25 @@ type Site struct {
 	Trace func(format string, args ...any)
 	// Tick is called while something is waited for; nil for never.
 	Tick func()
+	// Patience is how many times as long as it says a wait may take. What is
+	// waited for is no matter of speed, and a machine may be busy with others.
+	Patience int
 
 	sessions *lab.Sessions
 }
 
 // NewSite watches a site that is up or coming up.
-func NewSite(l *lab.Lab) *Site { return &Site{Lab: l, sessions: lab.FollowSessions(l.Topology)} }
+func NewSite(l *lab.Lab) *Site {
+	return &Site{Lab: l, Patience: defaultPatience(), sessions: lab.FollowSessions(l.Topology)}
+}
+
+// defaultPatience is one, and more on an emulated machine.
+func defaultPatience() int {
+	if os.Getenv("PEERAGE_LAB_MODE") == "vm" {
+		return 4
+	}
+	return 1
+}
 
 // Sessions are the customers' sessions, as of the last look.
 func (s *Site) Sessions() *lab.Sessions { return s.sessions }
@@ -59,7 +73,7 @@ func (s *Site) Rest(ctx context.Context) error {
 	for _, n := range s.Lab.Topology.LBNodes() {
 		lbs = append(lbs, n.Name)
 	}
-	return s.eventually(ctx, s.restTimeout(), func(ctx context.Context) error {
+	return s.within(ctx, s.restTimeout(), func(ctx context.Context) error {
 		// What costs little comes first: on an emulated machine looking keeps
 		// others from working.
 		for _, ok := range []func() error{
@@ -159,7 +173,7 @@ func (s *Site) Restore(ctx context.Context) error {
 			}
 		}
 	}
-	return s.eventually(ctx, s.restTimeout(), func(ctx context.Context) error {
+	return s.within(ctx, s.restTimeout(), func(ctx context.Context) error {
 		if out, err := s.Lab.Ctl(ctx, "apply", "-f", lab.Root+"/site.yaml"); err != nil {
 			return fmt.Errorf("peeragectl apply: %w: %s", err, out)
 		}

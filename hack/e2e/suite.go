@@ -20,12 +20,13 @@ import (
 
 // suite runs scenarios, those with the same topology on the same site.
 type suite struct {
-	out     io.Writer
-	verbose bool
-	bin     string
-	swarm   int
-	results string
-	start   time.Time
+	out      io.Writer
+	verbose  bool
+	bin      string
+	swarm    int
+	patience int
+	results  string
+	start    time.Time
 
 	lab  *lab.Lab
 	site *Site
@@ -44,6 +45,7 @@ func Main(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	swarm := fs.Int("swarm", 0, "how many sessions a swarm has, a tenth of which sign; 0: as the topology says")
+	patience := fs.Int("patience", defaultPatience(), "how many times as long as a scenario says its waits may take")
 	bin := fs.String("bin", filepath.Dir(self), "folder of the compiled programs")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -58,7 +60,7 @@ func Main(ctx context.Context, args []string, out io.Writer) error {
 	}
 	// A stable sort keeps the order of names within a topology.
 	slices.SortStableFunc(scenarios, func(a, b *Scenario) int { return strings.Compare(a.Topology, b.Topology) })
-	s := &suite{out: out, verbose: *verbose, bin: *bin, swarm: *swarm, results: os.Getenv("LAB_OUT"), start: time.Now()}
+	s := &suite{out: out, verbose: *verbose, bin: *bin, swarm: *swarm, patience: *patience, results: os.Getenv("LAB_OUT"), start: time.Now()}
 	return s.run(ctx, scenarios)
 }
 
@@ -138,6 +140,7 @@ func (s *suite) up(ctx context.Context, name string) error {
 	s.topology = name
 	s.lab = &lab.Lab{Topology: topology, Bin: s.bin}
 	s.site = NewSite(s.lab)
+	s.site.Patience = s.patience
 	if s.verbose {
 		s.lab.Report = s.print
 		s.site.Trace = s.print

@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"bufio"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
@@ -14,12 +13,12 @@ import (
 
 // Holders tells which real server holds each customer's session: the customers
 // of every established connection to port 179, as the real servers' kernels
-// have them. The value of a customer with connections on several servers lists
-// them all, joined by "+".
+// have them. The value of a customer with several connections lists the server
+// of each, joined by "+".
 //
-// The kernel does not list its connections at one moment: one may be left out
-// while others beside it come and go. Whoever says that he is up and was not
-// seen is looked for again.
+// The kernel does not list its connections at one moment: while others beside
+// it come and go, one may be left out, or be listed twice. Whoever says that he
+// is up and was not seen is looked for again.
 func (l *Lab) Holders(sessions *Sessions) (map[string]string, error) {
 	const looks = 3
 	wanted := make(map[netip.Addr]string)
@@ -48,12 +47,12 @@ func (l *Lab) Holders(sessions *Sessions) (map[string]string, error) {
 // holders adds who holds the wanted customers' sessions.
 func (l *Lab) holders(wanted map[netip.Addr]string, holders map[string]string) error {
 	for _, n := range l.Topology.RealServerNodes() {
-		peers, err := establishedPeers(n.Name, 179)
+		text, err := connections(n.Name)
 		if err != nil {
 			return err
 		}
-		for _, addr := range peers {
-			customer, ok := wanted[addr]
+		for _, peer := range establishedPeers(text, 179) {
+			customer, ok := wanted[peer.Addr()]
 			if !ok {
 				continue // a probe
 			}
@@ -67,48 +66,57 @@ func (l *Lab) holders(wanted map[netip.Addr]string, holders map[string]string) e
 	return nil
 }
 
-// establishedPeers lists the far ends of established connections to a local
-// port of a node.
-func establishedPeers(node string, port uint16) ([]netip.Addr, error) {
-	var peers []netip.Addr
+// connections lists the TCP connections of a node as its kernel prints them.
+func connections(node string) (string, error) {
+	var all []byte
 	err := In(node, func() error {
 		for _, file := range []string{"tcp", "tcp6"} {
-			f, err := os.Open("/proc/thread-self/net/" + file)
+			text, err := os.ReadFile("/proc/thread-self/net/" + file)
 			if err != nil {
 				return err
 			}
-			defer f.Close()
-			for sc := bufio.NewScanner(f); sc.Scan(); {
-				if peer, ok := establishedPeer(sc.Text(), port); ok {
-					peers = append(peers, peer)
-				}
-			}
+			all = append(all, text...)
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
+	return string(all), err
+}
+
+// establishedPeers reads /proc/net/tcp and tcp6: the far ends of established
+// connections to a local port, each once.
+func establishedPeers(text string, port uint16) []netip.AddrPort {
+	seen := make(map[netip.AddrPort]bool)
+	var peers []netip.AddrPort
+	for line := range strings.Lines(text) {
+		if peer, ok := establishedPeer(line, port); ok && !seen[peer] {
+			seen[peer] = true
+			peers = append(peers, peer)
+		}
 	}
-	return peers, nil
+	return peers
 }
 
 // establishedPeer reads a line of /proc/net/tcp or tcp6: the far end, when the
 // connection is established (state 01) and its local port is the one asked for.
-func establishedPeer(line string, port uint16) (netip.Addr, bool) {
+func establishedPeer(line string, port uint16) (netip.AddrPort, bool) {
 	f := strings.Fields(line)
 	if len(f) < 4 || f[3] != "01" || !strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) {
-		return netip.Addr{}, false
+		return netip.AddrPort{}, false
 	}
-	text, _, _ := strings.Cut(f[2], ":")
-	raw, err := hex.DecodeString(text)
+	host, portText, _ := strings.Cut(f[2], ":")
+	raw, err := hex.DecodeString(host)
 	if err != nil || len(raw)%4 != 0 {
-		return netip.Addr{}, false
+		return netip.AddrPort{}, false
+	}
+	peerPort, err := strconv.ParseUint(portText, 16, 16)
+	if err != nil {
+		return netip.AddrPort{}, false
 	}
 	for i := 0; i < len(raw); i += 4 { // words of the host's order, little-endian
 		slices.Reverse(raw[i : i+4])
 	}
 	addr, ok := netip.AddrFromSlice(raw)
-	return addr.Unmap(), ok
+	return netip.AddrPortFrom(addr.Unmap(), uint16(peerPort)), ok
 }
 
 // Table is the IPVS table of an LB as `ipvsadm -Sn` prints it, without the

@@ -64,15 +64,15 @@ func TestEstablishedPeer(t *testing.T) {
 		line string
 		want string
 	}{
-		"IPv4":         {"   2: B37100CB:00B3 0501400A:9C42 01 00000000:00000000 00:00000000 00000000 0 0 5321 1", "10.64.1.5"},
+		"IPv4":         {"   2: B37100CB:00B3 0501400A:9C42 01 00000000:00000000 00:00000000 00000000 0 0 5321 1", "10.64.1.5:40002"},
 		"IPv6":         {"   0: B80D01200000790100000000790100 00:00B3 x", ""},
-		"IPv6 whole":   {"   0: B80D0120000079010000000079010000:00B3 000064FD000000000000000001010100:A1B2 01 0:0 00:0 0", "fd64::1:101"},
+		"IPv6 whole":   {"   0: B80D0120000079010000000079010000:00B3 000064FD000000000000000001010100:A1B3 01 0:0 00:0 0", "[fd64::1:101]:41395"},
 		"other port":   {"   2: B37100CB:01BB 0501400A:9C42 01 00000000:00000000", ""},
 		"listening":    {"   1: B37100CB:00B3 00000000:0000 0A 00000000:00000000", ""},
 		"header":       {"  sl  local_address rem_address   st tx_queue rx_queue", ""},
 		"not hex":      {"   2: B37100CB:00B3 0501400Z:9C42 01 0", ""},
 		"empty":        {"", ""},
-		"mapped to v4": {"   2: 0000000000000000FFFF0000B37100CB:00B3 0000000000000000FFFF00000501400A:9C42 01 0", "10.64.1.5"},
+		"mapped to v4": {"   2: 0000000000000000FFFF0000B37100CB:00B3 0000000000000000FFFF00000501400A:9C42 01 0", "10.64.1.5:40002"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			addr, ok := establishedPeer(test.line, 179)
@@ -80,6 +80,25 @@ func TestEstablishedPeer(t *testing.T) {
 				t.Errorf("got %s %t, want %q", got, ok, test.want)
 			}
 		})
+	}
+}
+
+// The kernel lists a connection again when one before it began between two
+// reads. A second connection of the same router is another matter.
+func TestEstablishedPeers(t *testing.T) {
+	text := `  sl  local_address rem_address   st tx_queue rx_queue
+   0: B37100CB:00B3 0501400A:9C42 01 00000000:00000000
+   1: B37100CB:00B3 0601400A:9C42 01 00000000:00000000
+   2: B37100CB:00B3 0501400A:9C42 01 00000000:00000000
+   3: B37100CB:00B3 0601400A:9C43 01 00000000:00000000
+`
+	var got []string
+	for _, peer := range establishedPeers(text, 179) {
+		got = append(got, peer.String())
+	}
+	want := []string{"10.64.1.5:40002", "10.64.1.6:40002", "10.64.1.6:40003"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 
