@@ -61,7 +61,7 @@ func (s *Site) trace(format string, args ...any) {
 func (s *Site) restTimeout() time.Duration {
 	swarm := s.Lab.Topology.Swarm
 	if swarm.Sessions == 0 {
-		return 90 * time.Second
+		return 5 * time.Minute
 	}
 	return 3*time.Minute + time.Duration(swarm.Sessions)*100*time.Millisecond
 }

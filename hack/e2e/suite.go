@@ -82,11 +82,10 @@ func (s *suite) run(ctx context.Context, scenarios []*Scenario) error {
 			continue
 		}
 		s.print("FAIL  %s (%s)\n%s\n%v", scenario.Name, took, scenario.About, err)
-		failed = append(failed, scenario.Name)
+		failed = append(failed, fmt.Sprintf("%s: %.500v", scenario.Name, err))
 		if s.site != nil {
 			s.site.Dump(context.WithoutCancel(ctx), s.out, filepath.Join(s.results, scenario.Name))
 		}
-		s.print("FAIL  %s: %v", scenario.Name, err)
 		// What comes next gets a site of its own.
 		if err := s.down(); err != nil {
 			return fmt.Errorf("the site cannot be taken down: %w", err)
@@ -96,7 +95,7 @@ func (s *suite) run(ctx context.Context, scenarios []*Scenario) error {
 		return err
 	}
 	if len(failed) > 0 {
-		return fmt.Errorf("%d of %d scenarios failed: %s", len(failed), len(scenarios), strings.Join(failed, ", "))
+		return fmt.Errorf("%d of %d scenarios failed\n%s", len(failed), len(scenarios), strings.Join(failed, "\n"))
 	}
 	s.print("all %d scenarios passed", len(scenarios))
 	return nil

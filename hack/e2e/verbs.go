@@ -120,8 +120,11 @@ func goldenFile(args []string) string {
 	return ""
 }
 
+// ctlTimeout bounds a run of peeragectl, which has limits of its own.
+const ctlTimeout = time.Minute
+
 func (r *Story) ctl(ctx context.Context, step Step, args []string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, ctlTimeout)
 	defer cancel()
 	if name := ctlFile(args); name != "" {
 		file := filepath.Join(lab.Root, name)
@@ -287,7 +290,7 @@ func (r *Story) letList(name string, args []string) error {
 }
 
 func (r *Story) says(ctx context.Context, args []string) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, ctlTimeout)
 	defer cancel()
 	out, err := r.Lab.Ctl(ctx, args[1:]...)
 	r.printed = string(out)

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,9 +22,6 @@ func (l *Lab) customer(name string) (Node, error) {
 	}
 	return n, err
 }
-
-// patience bounds how long a router may take to answer.
-const patience = 20 * time.Second
 
 // Tell tells a customer's router something, in the words of its own control
 // program, and returns what it answers.

@@ -27,6 +27,10 @@ type Lab struct {
 	children children
 }
 
+// patience bounds what a program may take to start, to end and to answer: an
+// emulated machine may be busy with all the others.
+const patience = 2 * time.Minute
+
 // parallel bounds how many nodes are built at once.
 const parallel = 4
 
@@ -153,7 +157,7 @@ func (l *Lab) Up(ctx context.Context) error {
 // awaitVIPs waits until the fabric has routes to all VIPs, for a while: the
 // attempts of a swarm before that fill its logs, and the processor.
 func (l *Lab) awaitVIPs(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	_ = poll(ctx, 500*time.Millisecond, func() bool {
 		for _, vip := range l.Topology.Pool.VIPs {
@@ -168,7 +172,7 @@ func (l *Lab) awaitVIPs(ctx context.Context) {
 // Apply hands the site's configuration in. A controller that has just started
 // may not have seen the store yet, so that it is tried again for a while.
 func (l *Lab) Apply(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var out []byte
 	var err error
@@ -190,7 +194,7 @@ func (l *Lab) Ctl(ctx context.Context, args ...string) ([]byte, error) {
 
 // waitPort waits until something listens.
 func (l *Lab) waitPort(ctx context.Context, addr string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	err := poll(ctx, 50*time.Millisecond, func() bool {
 		c, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addr)

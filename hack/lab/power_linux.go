@@ -79,7 +79,7 @@ func (l *Lab) Kill(ctx context.Context, name string) error {
 	for _, pid := range pids {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := poll(ctx, 10*time.Millisecond, func() bool {
 		left, err := netnsPIDs(n.Name)

@@ -118,7 +118,7 @@ func (c *children) start(ctx context.Context, n Node, p Process) error {
 
 // after runs what is to be run when a process is ready.
 func (p Process) after(ctx context.Context, n Node) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for _, argv := range p.After {
 		var out []byte
@@ -141,7 +141,7 @@ func (p Process) ready(ctx context.Context, n Node) error {
 	if p.Ready == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	ended := false
 	err := poll(ctx, 20*time.Millisecond, func() bool {
@@ -178,7 +178,7 @@ func signal(ctx context.Context, n Node, p Process, sig syscall.Signal, gone boo
 	if !gone {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := poll(ctx, 20*time.Millisecond, func() bool { return !alive(n.Name, pid) }); err != nil {
 		return fmt.Errorf("%s/%s (process %d) does not end after %s: %w", n.Name, p.Name, pid, sig, err)
