@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"context"
 	"io"
 	"log/slog" //nolint:depguard // GoBGP takes no other logger
 	"net/netip"
@@ -41,6 +42,15 @@ func (b *bench) startGoBGP(t *testing.T, from, id, key string, as uint32) *serve
 	return s
 }
 
+// ready tells whether GoBGP's one session is up by its own word, which may be
+// later than ours: a path that is added in between it may never send.
+func ready(ctx context.Context, s *server.BgpServer) (up bool) {
+	_ = s.ListPeer(ctx, &gobgpapi.ListPeerRequest{}, func(p *gobgpapi.Peer) {
+		up = p.GetState().GetSessionState() == gobgpapi.PeerState_SESSION_STATE_ESTABLISHED
+	})
+	return up
+}
+
 // add has GoBGP announce a prefix.
 func add(t *testing.T, s *server.BgpServer, prefix string) {
 	t.Helper()
@@ -78,6 +88,7 @@ func TestGoBGP(t *testing.T) {
 	b.put(true)
 	one, two := b.startGoBGP(t, "127.0.1.20", "10.9.9.1", "", localAS), b.startGoBGP(t, "127.0.2.20", "10.9.9.2", "sesame", localAS)
 	b.established(2)
+	b.eventually("both GoBGP are ready", func() bool { return ready(t.Context(), one) && ready(t.Context(), two) })
 	add(t, one, "10.1.0.0/16")
 	b.eventually("the route at the other", func() bool { return knows(two, "10.1.0.0/16") })
 	if s := b.session("127.0.2.20"); !s.MD5 || len(s.Families) != 2 {
