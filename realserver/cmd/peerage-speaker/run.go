@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/peerage/peerage/api/node"
+	"github.com/peerage/peerage/realserver/garbage"
 	"github.com/peerage/peerage/realserver/speaker"
 	"github.com/peerage/peerage/realserver/speaker/control"
 )
@@ -27,7 +28,6 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 
 // serve runs the speaker until ctx ends, and its sessions with it.
 func serve(ctx context.Context, o *options, log hclog.Logger) error {
-	collectOften()
 	registry := node.NewRegistry(program)
 	s := speaker.New(speaker.Options{
 		Shards: o.shards, Workers: o.workers, StateDir: o.StateDir, Secrets: node.OpenSecrets(o.secretsDir), Logger: log,
@@ -39,6 +39,7 @@ func serve(ctx context.Context, o *options, log hclog.Logger) error {
 	}
 	ops := node.OpsMux(registry, s.Ready)
 	g := node.NewGroup(ctx)
+	g.Go("garbage", garbage.Run)
 	g.Go("speaker", s.Run)
 	g.Go("control", func(ctx context.Context) error { return node.Serve(ctx, socket, nil, control.Handler(s, ops)) })
 	g.Go("metrics", func(ctx context.Context) error { return node.ServeHTTP(ctx, o.MetricsListen, ops) })
