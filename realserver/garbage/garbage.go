@@ -55,7 +55,7 @@ func Run(ctx context.Context) error {
 			}
 			debug.SetGCPercent(quiet)
 			if read().wasteful() {
-				debug.FreeOSMemory() // collects, which cycles tell of: once in a while
+				debug.FreeOSMemory() // collects too
 			}
 		}
 	}
@@ -132,9 +132,8 @@ func read() memory {
 // small objects that another one keeps.
 type sentinel struct{ _ *sentinel }
 
-// tellOf tells of each collection until it is stopped: one finds the sentinel,
-// and another takes its place. That one more is on its way when nobody has
-// looked is no news.
+// tellOf tells of each collection until it is stopped: the collector finds the
+// sentinel, and another takes its place.
 func tellOf(cycles chan<- struct{}, stopped *atomic.Bool) {
 	runtime.AddCleanup(new(sentinel), func(cycles chan<- struct{}) {
 		if stopped.Load() {

@@ -53,7 +53,7 @@ func sections() []section {
 			{"KiB per session", "%.1f", func(m *Measures) float64 { return m.KiBPerSession }, true}, {"idle CPU %", "%.2f", func(m *Measures) float64 { return m.IdlePercent }, true}, others}},
 		{"scale", "One and two cores", "GOMAXPROCS is the number of cores. The generator runs on the same two processors. More shards than cores show what a larger machine\npays for dividing the work.", []column{wall, cpu, system, generator, others}},
 		{"routes", "Cost by number of routes", "", []column{wall, cpu, peak, others}},
-		{"sessions", "Cost beside idle sessions", "The work of route reflection, while other sessions only stand there. What grows with them is the\ngarbage collector's work, for it looks at every session: GOGC in the speaker's environment, 20 by default, trades it for memory.", []column{wall, cpu, peak, others}},
+		{"sessions", "Cost beside idle sessions", "The work of route reflection, while other sessions only stand there. The garbage\ncollector looks at every session; that it does so seldom takes memory while much is going on (decision 0015).", []column{wall, cpu, peak, others}},
 	}
 }
 
