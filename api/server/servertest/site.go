@@ -49,7 +49,7 @@ func New(t testing.TB, options ...func(*server.Config)) *Site {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	s.ctx = ctx
 	var err error
-	if s.Store, err = store.Open(store.Config{Endpoints: s.Etcd.Endpoints(), RequestTimeout: 2 * time.Second}); err != nil {
+	if s.Store, err = store.Open(store.Config{Endpoints: s.Etcd.Endpoints(), RequestTimeout: 8 * time.Second}); err != nil {
 		t.Fatal(err)
 	}
 	s.Mirror = s.Store.Mirror(store.MirrorOptions{})
