@@ -23,6 +23,8 @@ type State struct {
 	// Held is why the store is not believed: it was restored from a backup.
 	// The rest of the state is then from before.
 	Held error
+	// Alarms are those that etcd has raised, such as NOSPACE: it refuses writes.
+	Alarms []string
 	// Bad lists keys whose newest value was refused, with the reason.
 	Bad map[string]error
 

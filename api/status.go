@@ -32,6 +32,8 @@ type StoreStatus struct {
 	StaleSince time.Time `json:"staleSince,omitzero"`
 	// Held says why the store is not believed.
 	Held string `json:"held,omitempty"`
+	// Alarms are those that etcd has raised, such as NOSPACE: it refuses writes.
+	Alarms []string `json:"alarms,omitempty"`
 	// Bad are the keys whose newest value was refused.
 	Bad []BadKey `json:"bad,omitempty"`
 }
@@ -193,6 +195,7 @@ type WarningCode string
 const (
 	WarnStoreStale  WarningCode = "store-stale"
 	WarnStoreHeld   WarningCode = "store-held"
+	WarnStoreAlarm  WarningCode = "store-alarm"
 	WarnBadKey      WarningCode = "bad-key"
 	WarnNoLeader    WarningCode = "no-leader"
 	WarnNoPlan      WarningCode = "no-plan"

@@ -9,7 +9,9 @@ import (
 )
 
 func (s *Server) status(st *api.State, _ *http.Request) (any, error) {
-	return BuildStatus(st, s.now()), nil
+	known := *st
+	known.Alarms = s.cfg.Store.Alarms()
+	return BuildStatus(&known, s.now()), nil
 }
 
 func (s *Server) plans(st *api.State, _ *http.Request) (any, error) {

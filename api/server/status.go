@@ -49,6 +49,7 @@ func storeStatus(s *api.State) api.StoreStatus {
 		Synced:    s.Synced,
 		FromCache: s.FromCache,
 		Stale:     staleReason(s),
+		Alarms:    s.Alarms,
 	}
 	if st.Stale != "" {
 		st.StaleSince = s.StaleSince

@@ -60,6 +60,7 @@ func TestWarnings(t *testing.T) {
 		{"a truncated key", func(s *api.State) {
 			s.Bad = map[string]error{"/peerage/v1/plan/edge": errors.New("the JSON is truncated")}
 		}, []string{"bad-key", "plan/edge is refused"}},
+		{"a full store", func(s *api.State) { s.Alarms = []string{"NOSPACE"} }, []string{"store-alarm", "its alarm NOSPACE and refuses writes"}},
 		{"no leader", func(s *api.State) { s.Leader = "" }, []string{"no-leader", "nothing is planned"}},
 		{"no plan", func(s *api.State) { s.Plans, s.Applied = nil, nil }, []string{"no-plan", "no plan yet"}},
 		{"a held plan", func(s *api.State) { s.Plans["edge"].Held = &api.Held{Guard: "over-max-shrink", Reason: "2 of 2 go"} },

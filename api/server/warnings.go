@@ -43,6 +43,10 @@ func (w *warner) store(st *api.Status) {
 	if st.Store.Stale != "" {
 		w.add(api.SeverityError, api.WarnStoreStale, "", "what follows may be old: %s", st.Store.Stale)
 	}
+	if len(st.Store.Alarms) > 0 {
+		w.add(api.SeverityError, api.WarnStoreAlarm, "", "etcd has raised its alarm %s and refuses writes: nothing is planned or taken in until it is disarmed",
+			strings.Join(st.Store.Alarms, " and "))
+	}
 	for _, b := range st.Store.Bad {
 		w.add(api.SeverityError, api.WarnBadKey, "", "the value of %s is refused, the last good one stays: %s", b.Key, b.Reason)
 	}

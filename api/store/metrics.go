@@ -13,6 +13,7 @@ type Metrics struct {
 	stale    prometheus.Gauge
 	held     prometheus.Gauge
 	bad      prometheus.Gauge
+	alarms   prometheus.Gauge
 	restarts prometheus.Counter
 	lists    prometheus.Counter
 	cache    prometheus.Counter // errors
@@ -27,6 +28,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Help: "When the store stopped answering; 0 while it answers."}),
 		held: f.NewGauge(prometheus.GaugeOpts{Name: "peerage_store_held", Help: "1 while a restored store is not believed."}),
 		bad:  f.NewGauge(prometheus.GaugeOpts{Name: "peerage_store_bad_keys", Help: "Keys whose newest value was refused."}),
+		alarms: f.NewGauge(prometheus.GaugeOpts{Name: "peerage_store_alarms",
+			Help: "Alarms that etcd has raised, NOSPACE and CORRUPT: it refuses writes. Controllers ask for them."}),
 		restarts: f.NewCounter(prometheus.CounterOpts{Name: "peerage_store_watch_restarts_total",
 			Help: "Times that the watch of the store broke."}),
 		lists: f.NewCounter(prometheus.CounterOpts{Name: "peerage_store_lists_total", Help: "Complete readings of the store."}),

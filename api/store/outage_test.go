@@ -1,7 +1,9 @@
 package store
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -168,6 +170,14 @@ func TestClusterIsFull(t *testing.T) {
 			t.Errorf("%s on a full store: %v", name, err)
 		}
 	}
+	watching, enough := context.WithCancel(t.Context())
+	watched := make(chan error)
+	go func() { watched <- s.WatchAlarms(watching) }()
+	eventually(t, "the alarm", func() bool { return slices.Equal(s.Alarms(), []string{"NOSPACE"}) })
+	enough()
+	if err := <-watched; err != nil {
+		t.Error(err)
+	}
 	late := live(api.RoleLB, "lb-2")
 	registered(t, join(t, c), late, longLease)
 	if left, err := s.renewOnce(t.Context(), leader.tenure.lease, patience); err != nil || left <= 0 {
@@ -185,6 +195,9 @@ func TestClusterIsFull(t *testing.T) {
 	}
 
 	empty(t, c, s)
+	if err := s.lookAtAlarms(t.Context()); err != nil || len(s.Alarms()) > 0 {
+		t.Errorf("disarmed alarms: %q, %v", s.Alarms(), err)
+	}
 	for name, write := range all {
 		if name == "campaign" { // another leads
 			continue

@@ -71,6 +71,8 @@ type Store struct {
 	mirror atomic.Pointer[Mirror]
 	// candidacy is the lease of the last campaign; 0: there was none.
 	candidacy atomic.Int64
+	// alarms are those that etcd has raised; nil: it was not asked.
+	alarms atomic.Pointer[[]string]
 	// appended counts the appendings of this process to the event trail.
 	appended atomic.Int64
 }

@@ -93,6 +93,7 @@ func (o *options) wire(ctx context.Context, g *node.Group, log hclog.Logger, reg
 		Logger: log, Metrics: controller.NewMetrics(registry, mirror.State),
 	})
 	g.Go("store", mirror.Run)
+	g.Go("alarms of the store", st.WatchAlarms)
 	g.Go("controller", c.Run)
 	g.Go("api", func(ctx context.Context) error { return node.Serve(ctx, listener, config, handler) })
 	g.Go("metrics", func(ctx context.Context) error {
