@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -221,6 +220,7 @@ func (d *demo) verb(ctx context.Context, weight int, verb, server string, args .
 	var g errgroup.Group
 	lbs := d.lab.Topology.LBNodes()
 	seen := make([]time.Time, len(lbs))
+	begin := time.Now()
 	for i, n := range lbs {
 		g.Go(func() (err error) {
 			seen[i], err = d.lab.AwaitWeight(ctx, n.Name, server, weight)
@@ -238,7 +238,7 @@ func (d *demo) verb(ctx context.Context, weight int, verb, server string, args .
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	accepted, err := d.accepted(ctx, verb, server)
+	accepted, err := d.accepted(ctx, verb, server, begin)
 	if err != nil {
 		return err
 	}
@@ -252,7 +252,7 @@ func (d *demo) verb(ctx context.Context, weight int, verb, server string, args .
 
 // accepted is when the controller accepted a verb, by the audit trail. All
 // nodes of the lab share one clock.
-func (d *demo) accepted(ctx context.Context, verb, server string) (time.Time, error) {
+func (d *demo) accepted(ctx context.Context, verb, server string, since time.Time) (time.Time, error) {
 	c, err := client.New(client.Config{Servers: d.lab.Topology.API()})
 	if err != nil {
 		return time.Time{}, err
@@ -262,11 +262,19 @@ func (d *demo) accepted(ctx context.Context, verb, server string) (time.Time, er
 	if err != nil {
 		return time.Time{}, err
 	}
-	events = slices.DeleteFunc(events, func(e api.Event) bool {
-		return e.Verb != verb || e.Object != string(api.KindRealServer)+"/"+server
-	})
-	if len(events) == 0 {
-		return time.Time{}, fmt.Errorf("the audit trail does not show the %s of %s", verb, server)
+	return acceptedAt(events, verb, server, since)
+}
+
+// acceptedAt finds the first event of a verb: the leader's word on what it did
+// to the plan has the same verb, and comes later.
+func acceptedAt(events []api.Event, verb, server string, since time.Time) (at time.Time, err error) {
+	for _, e := range events {
+		if e.Verb == verb && e.Object == string(api.KindRealServer)+"/"+server && !e.At.Before(since) && (at.IsZero() || e.At.Before(at)) {
+			at = e.At
+		}
 	}
-	return slices.MaxFunc(events, func(a, b api.Event) int { return a.At.Compare(b.At) }).At, nil
+	if at.IsZero() {
+		return at, fmt.Errorf("the audit trail does not show the %s of %s", verb, server)
+	}
+	return at, nil
 }
