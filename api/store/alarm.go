@@ -44,12 +44,13 @@ func (s *Store) lookAtAlarms(ctx context.Context) error {
 
 func (s *Store) noteAlarms(names []string) {
 	s.metrics.alarms.Set(float64(len(names)))
-	before := s.alarms.Swap(&names)
+	before := s.Alarms()
+	s.alarms.Store(&names)
 	switch {
-	case before != nil && slices.Equal(*before, names):
+	case slices.Equal(before, names):
 	case len(names) > 0:
 		s.log.Error("etcd has raised an alarm, and refuses writes until it is disarmed", "alarms", strings.Join(names, ","))
-	case before != nil:
+	default:
 		s.log.Info("etcd's alarms are disarmed")
 	}
 }

@@ -72,17 +72,18 @@ func (s *Site) Run(ctx context.Context, scenario *Scenario) error {
 func (r *Story) take(ctx context.Context, step Step) error {
 	v := verbs(r)[step.Verb]
 	args := r.expand(step.Args)
+	holds := func(ctx context.Context) error { return v.expect(ctx, args) }
 	switch step.Mode {
 	case Do:
 		return v.do(ctx, step, args)
 	case Check:
-		return v.expect(ctx, args)
+		return holds(ctx)
 	case Wait:
-		return r.eventually(ctx, step.Limit, func(ctx context.Context) error { return v.expect(ctx, args) })
+		return r.eventually(ctx, step.Limit, holds)
 	case Within:
-		return r.within(ctx, step.Limit, func(ctx context.Context) error { return v.expect(ctx, args) })
+		return r.within(ctx, step.Limit, holds)
 	case During:
-		return r.always(ctx, step.Limit, func(ctx context.Context) error { return v.expect(ctx, args) })
+		return r.always(ctx, step.Limit, holds)
 	}
 	return fmt.Errorf("mode %d", step.Mode)
 }

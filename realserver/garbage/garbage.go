@@ -63,8 +63,8 @@ func Run(ctx context.Context) error {
 
 // collector is what is known of the collections.
 type collector struct {
-	last    time.Time
-	percent int // 0 while it is quiet
+	last time.Time
+	busy bool
 }
 
 // collected notes a collection and returns the percentage from now on; 0 while
@@ -72,17 +72,17 @@ type collector struct {
 func (c *collector) collected(now time.Time, m memory) int {
 	often := now.Sub(c.last) < pause
 	c.last = now
-	if c.percent == 0 && !often {
+	if !c.busy && !often {
 		return 0
 	}
-	c.percent = m.percent()
-	return c.percent
+	c.busy = true
+	return m.percent()
 }
 
 // rest ends a busy time; it tells whether there was one. What is collected next
 // is then the first of a time of its own.
 func (c *collector) rest() bool {
-	was := c.percent != 0
+	was := c.busy
 	*c = collector{}
 	return was
 }

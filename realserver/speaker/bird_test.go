@@ -17,9 +17,8 @@ import (
 )
 
 // birdConfig is a customer's BIRD with two routers' sessions, the first one
-// signed.
-// birdConfig is of two routers in one BIRD, which listens on a port of its own:
-// port 179 of an address is one test's at a time.
+// signed. It listens on a port of its own: port 179 of an address is one test's
+// at a time.
 func birdConfig(port, own uint16, as uint32) string {
 	const session = `
 protocol bgp %[1]s {
